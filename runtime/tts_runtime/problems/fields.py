@@ -12,7 +12,6 @@ With choices, they are part of the problem's text, and the gold answer is a lett
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -21,12 +20,16 @@ from typing import Any, Final
 from tts_lang.diagnostics import did_you_mean
 from tts_runtime.answers import extract_answer
 from tts_runtime.binding import Messages
+from tts_runtime.problems.choices import choices_in, labels
 from tts_runtime.problems.layouts import LAYOUTS
 from tts_runtime.problems.model import BadRowError, Problem
 from tts_runtime.problems.rows import json_type
 
 _FINAL_ANSWER: Final = "####"
 _SOLUTION: Final = "solution"
+_CHOICES: Final = ("choices", "options")
+#: Where rows with choices have the gold answer, if in no field of an answer.
+_GOLD_CHOICE: Final = ("correct", "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +121,23 @@ def problem_of(row: Mapping[str, Any], default_id: str, names: FieldNames) -> Pr
     answer_name = _first_field(others, names.answer)
     problem_id = default_id if id_name is None else _id(row[id_name], id_name)
     answer = None if answer_name is None else _answer(row[answer_name], answer_name)
-    choices = _choices(row)
-    if choices:
-        answer = _letter(answer, row.get(answer_name or ""), choices)
-        text = _with_choices(text, choices)
+    choices_name = _first_field(row, _CHOICES)
+    listed = row.get(choices_name or "")
+    choices = choices_in(listed)
+    if choices is not None:
+        answer = choices.letter(answer, row.get(answer_name or ""))
+        if answer is None:
+            answer_name = _first_field(others, _GOLD_CHOICE)
+            answer = choices.named_by(row.get(answer_name or ""))
+        text = choices.under(text)
+    elif isinstance(listed, str) and labels(listed, answer):
+        text, grader = f"{text.rstrip()}\n\n{listed.strip()}", "choice"
     for value in (text, problem_id, answer or "", *(content for _, content in before)):
         _check_characters(value)
     used = {text_name, id_name, answer_name}
     fields = {key: row[key] for key in row if key not in used}
-    if choices:
-        fields["choices"] = choices
+    if choices is not None:
+        fields["choices"] = choices.texts
         grader = "choice"
     return Problem(problem_id, text, answer, MappingProxyType(fields), grader, before)
 
@@ -223,44 +233,6 @@ def _answer(value: object, name: str) -> str | None:
     if _plain(name) == _SOLUTION:
         return extract_answer(value, finish="cut")
     return value.strip() or None
-
-
-# ------------------------------------------------------------------------------ choices
-
-
-def _choices(row: Mapping[str, Any]) -> list[str]:
-    """The texts of a row's choices, in order; none if it is no multiple-choice problem."""
-    name = _first_field(row, ("choices", "options"))
-    value = row.get(name or "")
-    if isinstance(value, str) and value.strip().startswith(("[", "{")):
-        try:
-            value = ast.literal_eval(value.strip())  # how tables write lists
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return []
-    if isinstance(value, dict):
-        value = value["text"] if isinstance(value.get("text"), list) else list(value.values())
-    if not isinstance(value, list) or not 2 <= len(value) <= 26:
-        return []
-    texts = [each.get("text") if isinstance(each, dict) else each for each in value]
-    return (
-        [str(each).strip() for each in texts] if all(not _is_empty(each) for each in texts) else []
-    )
-
-
-def _letter(answer: str | None, raw: object, choices: Sequence[str]) -> str | None:
-    """The gold answer as a letter: of an index from 0, or of the choice's own text."""
-    if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < len(choices):
-        return chr(ord("A") + raw)
-    if answer in choices:
-        return chr(ord("A") + choices.index(answer))
-    return answer
-
-
-def _with_choices(text: str, choices: Sequence[str]) -> str:
-    if all(choice in text for choice in choices):
-        return text
-    lines = [f"{chr(ord('A') + n)}. {choice}" for n, choice in enumerate(choices)]
-    return "\n".join([text.rstrip(), "", *lines])
 
 
 def _check_characters(value: str) -> None:

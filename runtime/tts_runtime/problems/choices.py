@@ -1,0 +1,149 @@
+"""The choices of a multiple-choice row, and its gold answer as a letter.
+
+Choices are a list, an object by labels, lists of texts and labels (ARC), or one text with labels
+(`A) 1 B) 2`). Labels decide the order and what the gold answer means; the problem's text has the
+letters A, B, C, ... in their place.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+from typing import Any, Final
+
+#: Between a label and its choice where a text lists both: marks of Markdown and TeX.
+_FILLER: Final = r"[\s$*_~{}\\,]{0,12}"
+#: `A)`, `(A)`, `A.`, `A:`; a full stop or colon before a letter may be part of the choice.
+_LABELLED: Final = re.compile(r"[(\[]?([A-Za-z])(?:[)\]]|[.:](?![A-Za-z]))\s*(\S.*)", re.DOTALL)
+_BARE_LABEL: Final = re.compile(r"[(\[]?([A-Za-z]|\d{1,2})[)\].:]?")
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The texts of the choices in order, and of each, how a gold answer may name it."""
+
+    texts: list[str]
+    labels: Sequence[str] = ()
+    written: Sequence[str] = ()
+
+    def letter(self, answer: str | None, raw: object) -> str | None:
+        """The gold answer as a letter: of a label, an index from 0, or the choice's own text."""
+        if isinstance(raw, float) and raw.is_integer():
+            raw, answer = int(raw), str(int(raw))
+        if answer is None:
+            return None
+        if self.labels:
+            label = _label(answer)
+            if label in self.labels:
+                return ascii_uppercase[self.labels.index(label)]
+        if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < len(self.texts):
+            return ascii_uppercase[raw]
+        for names in (self.texts, self.written):
+            if answer in names:
+                return ascii_uppercase[names.index(answer)]
+        return answer
+
+    def named_by(self, value: object) -> str | None:
+        """The letter of the choice that a value names; None if it names none."""
+        letter = self.letter(str(value), value) if isinstance(value, str | int) else None
+        return letter if letter in tuple(ascii_uppercase[: len(self.texts)]) else None
+
+    def under(self, text: str) -> str:
+        """The text with the choices below it, unless it lists them, each behind its letter."""
+        end = 0
+        for letter, choice in zip(ascii_uppercase, self.texts, strict=False):
+            words = r"\s+".join(map(re.escape, choice.strip("$ .").split()))
+            listed = re.compile(
+                rf"(?<!\w)[(\[]?{letter}[)\].:}}]{_FILLER}[)\].:]?{_FILLER}{words}(?!\w)",
+                re.IGNORECASE,
+            ).search(text, end)
+            if listed is None:
+                break
+            end = listed.end()
+        else:
+            return text
+        lines = [f"{ascii_uppercase[n]}. {choice}" for n, choice in enumerate(self.texts)]
+        return "\n".join([text.rstrip(), "", *lines])
+
+
+def choices_in(value: object) -> Choices | None:
+    """The choices that a field holds; None if it holds none."""
+    if isinstance(value, str):
+        if not value.strip().startswith(("[", "{")):
+            return _of_text(value)
+        try:
+            value = ast.literal_eval(value.strip())  # how tables write lists
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return None
+    texts, labels = _texts_and_labels(value)
+    if not 2 <= len(texts) <= len(ascii_uppercase):
+        return None
+    if any(each is None or each == [] or not str(each).strip() for each in texts):
+        return None
+    written = [str(each).strip() for each in texts]
+    if labels is None:
+        return _without_labels(written)
+    order = list(range(len(labels)))
+    for first in ("a", "1", "0"):
+        run = [chr(ord(first) + n) if first == "a" else str(int(first) + n) for n in order]
+        if sorted(labels) == sorted(run):
+            order.sort(key=lambda place: run.index(labels[place]))
+            break
+    return Choices([written[place] for place in order], [labels[place] for place in order])
+
+
+def labels(text: str, answer: str | None) -> bool:
+    """Whether a text of choices has a gold answer's letter as a label."""
+    letter = re.fullmatch(r"\(?([A-Z])\)?\.?", answer or "")
+    return letter is not None and re.search(rf"(?<!\w){letter[1]}[)\].:]", text) is not None
+
+
+def _texts_and_labels(value: object) -> tuple[list[Any], list[str] | None]:
+    """The texts as they are, and their labels if each has one of its own."""
+    labels: list[Any] = []
+    if isinstance(value, Mapping):
+        if isinstance(value.get("text"), list):
+            texts, labels = value["text"], value.get("label") or value.get("labels") or []
+        else:
+            texts, labels = list(value.values()), list(value)
+    elif isinstance(value, list):
+        texts = [each.get("text") if isinstance(each, Mapping) else each for each in value]
+        labels = [each.get("label") for each in value if isinstance(each, Mapping)]
+    else:
+        return [], None
+    plain = [_label(each) for each in labels] if isinstance(labels, list) else []
+    usable = len(plain) == len(texts) == len(set(plain)) and None not in plain
+    return texts, [each for each in plain if each is not None] if usable else None
+
+
+def _label(value: object) -> str | None:
+    """`B`, `(b)`, `2.` as plain labels."""
+    match = _BARE_LABEL.fullmatch(str(value).strip())
+    return None if match is None else match[1].lower()
+
+
+def _without_labels(written: list[str]) -> Choices:
+    """A list of choices, without the labels in front of them if these are A, B, C, ..."""
+    parts = [_LABELLED.fullmatch(each) for each in written]
+    rest = [part[2].strip() for part in parts if part is not None]
+    letters = "".join(part[1] for part in parts if part is not None).upper()
+    in_order = letters == ascii_uppercase[: len(written)]
+    # `(A) only`, `(B) only` name what the question lists: no labels.
+    if in_order and len(set(rest)) == len(rest):
+        return Choices(rest, written=written)
+    return Choices(written)
+
+
+def _of_text(text: str) -> Choices | None:
+    """The choices of one text, each behind its label; None if it is not plain which these are."""
+    first = re.match(r"\s*([(\[]?)A([)\].:])", text)
+    if first is None:
+        return None
+    before, after = (re.escape(each) for each in first.groups())
+    pieces = re.split(rf"(?<!\S){before}([A-Z]){after}", text)
+    letters, texts = "".join(pieces[1::2]), [piece.strip(" \t\r\n,;") for piece in pieces[2::2]]
+    in_order = letters == ascii_uppercase[: len(texts)]
+    return Choices(texts) if len(texts) > 1 and in_order and all(texts) else None
