@@ -348,6 +348,34 @@ def test_gpqa_is_shuffled_the_same_way_each_time(tmp_path: Path) -> None:
     assert letters == set("ABCD")
 
 
+@pytest.mark.parametrize("name", ["id=Record ID", "problem=Question", "answer=Correct Answer"])
+def test_a_field_that_is_mapped_by_hand_leaves_the_rest_of_a_layout(
+    name: str, tmp_path: Path
+) -> None:
+    assert one(GPQA, tmp_path, field_names([name])) == one(GPQA, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("answer=nope", "`--fields answer=nope`: no row has a field 'nope'; the fields are 'Recor"),
+        ("id=Subdomian", "no row has a field 'Subdomian'; did you mean 'Subdomain'"),
+        ("problem=nope", "no field 'nope'; the fields are 'Record ID', 'Question'"),
+    ],
+)
+def test_a_mapped_field_that_no_row_has_is_named(name: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ProblemFileError) as caught:
+        one(GPQA, tmp_path, field_names([name]))
+    assert said in str(caught.value)
+
+
+def test_a_mapped_field_may_be_empty_or_missing_in_some_rows(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"problem": "q"}\n{"problem": "r", "key": null}\n')
+    names = field_names(["answer=key"])
+    assert [problem.answer for problem in load_problems(path, names=names)] == [None, None]
+
+
 def test_sets_of_programs(tmp_path: Path) -> None:
     humaneval = {
         "task_id": "HumanEval/0",
@@ -363,6 +391,9 @@ def test_sets_of_programs(tmp_path: Path) -> None:
     assert problem.fields["entry_point"] == "one"
     assert problem.fields["test"] == humaneval["test"]
     assert "return 1" not in str(problem)
+    assert one(humaneval, tmp_path, field_names(["id=task_id"])) == problem
+    by_hand = one(humaneval, tmp_path, field_names(["problem=prompt"]))
+    assert (by_hand.text, by_hand.grader) == (humaneval["prompt"], problem.grader)
     mbpp = {
         "task_id": 2,
         "prompt": "Write a function one.",

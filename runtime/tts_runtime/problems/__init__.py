@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from tts_runtime.problems.fields import FieldNames, field_names, problem_of
+from tts_runtime.problems.fields import FieldNames, field_names, problem_of, unused
 from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
 from tts_runtime.problems.rows import FileRows, rows_of
 from tts_runtime.problems.selection import Selection, SelectionError
@@ -108,15 +108,16 @@ def _problems(
     problems: list[Problem] = []
     bad: list[BadLine] = []
     first_row: dict[str, int] = {}
+    seen: dict[str, None] = {}
     for row in rows.rows:
         try:
             if isinstance(row.fields, BadRowError):
                 raise row.fields
-            problem = (
-                row.fields
-                if isinstance(row.fields, Problem)
-                else problem_of(row.fields, default_id or f"{rows.unit}-{row.number}", names)
-            )
+            if isinstance(row.fields, Problem):
+                problem = row.fields
+            else:
+                seen.update(dict.fromkeys(row.fields))
+                problem = problem_of(row.fields, default_id or f"{rows.unit}-{row.number}", names)
             if problem.id in first_row:
                 place = f"{rows.unit} {first_row[problem.id]}"
                 raise BadRowError(
@@ -131,6 +132,9 @@ def _problems(
     if not problems and not bad:
         hint = "; write one JSON object a line" if rows.unit == "line" else ""
         bad.append(BadLine(0, f"the file has no problems{hint}"))
+    mistake = None if bad else unused(seen, names)
+    if mistake is not None:
+        bad.append(BadLine(0, mistake))
     if bad:
         raise ProblemFileError(name, tuple(bad), usable=bool(problems))
     return problems

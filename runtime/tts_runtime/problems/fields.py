@@ -107,14 +107,14 @@ def problem_of(row: Mapping[str, Any], default_id: str, names: FieldNames) -> Pr
     Raises:
         BadRowError: Which field is missing or wrong, and what to do.
     """
-    grader = None
-    for layout in LAYOUTS:
-        if names == FieldNames() and layout.fits(row):
-            row, grader = layout.as_usual(row), layout.grader
-            break
+    layout = next((each for each in LAYOUTS if each.fits(row)), None)
+    grader = None if layout is None else layout.grader
+    there = row
+    if layout is not None:
+        row = _mapped(layout.as_usual(row), row, names)
     text_name = _first_field(row, names.text)
     if text_name is None:
-        raise BadRowError(_no_text(row, names))
+        raise BadRowError(_no_text(there, names))
     text, before = _text(row[text_name], text_name)
     id_name = _first_field(row, names.id)
     others = {name: value for name, value in row.items() if name != text_name}
@@ -140,6 +140,35 @@ def problem_of(row: Mapping[str, Any], default_id: str, names: FieldNames) -> Pr
         fields["choices"] = choices.texts
         grader = "choice"
     return Problem(problem_id, text, answer, MappingProxyType(fields), grader, before)
+
+
+def unused(fields: Mapping[str, object], names: FieldNames) -> str | None:
+    """The mistake of names that were chosen and that none of the rows' fields has; else None."""
+    for part, attribute in PARTS.items():
+        chosen = getattr(names, attribute)
+        if _is_chosen(names, attribute) and fields and _first_field(fields, chosen) is None:
+            hint = did_you_mean(chosen[0], fields)
+            there = ", ".join(map(repr, list(fields)[:20]))
+            return (
+                f"`--fields {part}={chosen[0]}`: no row has a field {chosen[0]!r}; "
+                f"{hint or f'the fields are {there}'}"
+            )
+    return None
+
+
+def _is_chosen(names: FieldNames, attribute: str) -> bool:
+    return bool(getattr(names, attribute) != getattr(FieldNames(), attribute))
+
+
+def _mapped(usual: dict[str, Any], row: Mapping[str, Any], names: FieldNames) -> dict[str, Any]:
+    """The row of a layout, with the fields of its own that `names` chooses in place of these."""
+    for part, attribute in PARTS.items():
+        name = _first_field(row, getattr(names, attribute))
+        if _is_chosen(names, attribute) and name is not None:
+            if part not in row:
+                usual.pop(part, None)
+            usual[name] = row[name]
+    return usual
 
 
 def _plain(name: str) -> str:
