@@ -376,6 +376,23 @@ def test_a_mapped_field_may_be_empty_or_missing_in_some_rows(tmp_path: Path) -> 
     assert [problem.answer for problem in load_problems(path, names=names)] == [None, None]
 
 
+@pytest.mark.parametrize(
+    ("row", "answer"),
+    [
+        ({"Body": "Two ducks. ", "Question": "How many?", "Answer": 2.0}, "2"),
+        ({"body": "Two ducks.", "question": "How many?", "answer": "2 (ducks)"}, "2"),
+        ({"body": "Two ducks.", "question": "How many?", "answer": "Ann (or Bo)"}, "Ann (or Bo)"),
+        ({"passage": "Two ducks.", "question": "How many?"}, None),
+        ({"body": "other", "problem": "Two ducks.\nHow many?"}, None),
+    ],
+)
+def test_a_text_stands_before_the_question_about_it(
+    row: dict[str, Any], answer: str | None, tmp_path: Path
+) -> None:
+    problem = one(row, tmp_path)
+    assert (problem.text, problem.answer) == ("Two ducks.\nHow many?", answer)
+
+
 def test_sets_of_programs(tmp_path: Path) -> None:
     humaneval = {
         "task_id": "HumanEval/0",

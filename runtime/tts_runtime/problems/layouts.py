@@ -5,6 +5,7 @@ A set is recognised by its columns, so that a file that was downloaded reads as 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from hashlib import sha256
@@ -88,5 +89,35 @@ class _Mbpp(Layout):
         return {"problem": text, "answer": None, **row, "code": None}
 
 
+class _InTwoParts(Layout):
+    """A text and a question about it: SVAMP (Patel et al. 2021), ASDiv (Miao et al. 2020), AGIEval.
+
+    ASDiv's answers have their unit in brackets, `9 (apples)`, which is left out.
+    """
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        return len(self._parts(row)) == 2
+
+    def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        parts = self._parts(row)
+        usual: dict[str, Any] = {name: row[name] for name in row if name not in parts}
+        answer = row.get("answer")
+        if isinstance(answer, str):
+            usual["answer"] = re.sub(r"^(\s*-?\d[\d.,/:]*)\s+\([^()\d]+\)\s*$", r"\1", answer)
+        usual["problem"] = "\n".join(row[name].strip() for name in parts)
+        return usual
+
+    def _parts(self, row: Mapping[str, Any]) -> list[str]:
+        """The names of both, in order; fewer if the row has a whole problem, or not both."""
+        filled = {
+            name.lower(): name
+            for name, value in row.items()
+            if isinstance(value, str) and value.strip()
+        }
+        if "problem" in filled or not ("body" in filled or "passage" in filled):
+            return []
+        return [filled[name] for name in ("body", "passage", "question") if name in filled]
+
+
 #: The first that fits a row is used.
-LAYOUTS: Final[tuple[Layout, ...]] = (_Gpqa(), _HumanEval(), _Mbpp())
+LAYOUTS: Final[tuple[Layout, ...]] = (_Gpqa(), _HumanEval(), _Mbpp(), _InTwoParts())
