@@ -307,21 +307,31 @@ def _csv(path: Path, content: bytes, delimiter: str | None) -> Iterator[FileRow]
         heading = text.partition("\n")[0]
         delimiter = max(",;\t", key=heading.count)
     csv.field_size_limit(MAX_LINE_BYTES)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    line = 1  # where a row begins, which may go on over several
+    number = 0
+    names: list[str] | None = None
     try:
-        try:
-            _refuse_twice([name.strip() for name in reader.fieldnames or ()], "the heading has")
-        except BadRowError as error:
-            raise _error(path, str(error)) from error
-        for number, fields in enumerate(reader, start=1):
-            if None in fields:
-                yield FileRow(number, BadRowError("more values than the heading has names"))
-            elif None in fields.values():
-                yield FileRow(number, BadRowError("fewer values than the heading has names"))
+        for values in reader:
+            line = reader.line_num + 1
+            if not values:
+                continue
+            if names is None:
+                names = [name.strip() for name in values]
+                _refuse_twice(names, "the heading has")
+                continue
+            number += 1
+            if len(values) != len(names):
+                how = "more" if len(values) > len(names) else "fewer"
+                yield FileRow(number, BadRowError(f"{how} values than the heading has names"))
             else:
-                yield FileRow(number, {name.strip(): value for name, value in fields.items()})
+                yield FileRow(number, dict(zip(names, values, strict=True)))
+    except BadRowError as error:
+        raise _error(path, str(error)) from error
     except csv.Error as error:
-        raise _error(path, f"not CSV: {error}", reader.line_num) from error
+        # An end of the file inside quotes says nothing of where they begin.
+        where = line if "unexpected end" in str(error) else reader.line_num
+        raise _error(path, f"not CSV: {error}", where) from error
 
 
 def _parquet(path: Path, content: bytes) -> Iterator[FileRow]:
