@@ -88,10 +88,11 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
         r'{"id": "h", "problem": "\ud800"}',
         '{"id": "j", "problem": "one", "problem": "two"}',
         '{"id": "k", "problem": "q", "answer": ' + "9" * 5000 + "}",
+        '{"id": "l", "problem": "q", "answer": 1e400}',
         {"id": "i", "problem": "good"},
     )
     reasons = errors_of(path)
-    assert sorted(reasons) == list(range(2, 15))
+    assert sorted(reasons) == list(range(2, 16))
     expected = {
         2: "not JSON (column 1",
         3: "a JSON array instead of an object",
@@ -106,6 +107,7 @@ def test_every_bad_line_is_named(tmp_path: Path) -> None:
         12: "half a character (\\ud800)",
         13: "the object has 'problem' twice",
         14: "(a whole number of more than 4,300 digits); correct the number",
+        15: "the field 'answer' is too large for a number",
     }
     for number, reason in expected.items():
         assert reason in reasons[number]

@@ -12,6 +12,7 @@ With choices, they are part of the problem's text, and the gold answer is a lett
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -190,6 +191,8 @@ def _first_field(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
 
 
 def _is_empty(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isnan(value)  # how tables of numbers write that there is none
     return value is None or value == [] or (isinstance(value, str) and not value.strip())
 
 
@@ -241,12 +244,15 @@ def _id(value: object, name: str) -> str:
 
 
 def _answer(value: object, name: str) -> str | None:
-    if value is None:
+    if _is_empty(value):
         return None
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else repr(value)
+        if math.isinf(value):
+            raise BadRowError(f"the field {name!r} is too large for a number; write it as a text")
+        # From 2^53 on, a float has digits that nobody wrote: 1e23 would be 99999999999999991611392.
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
     if isinstance(value, int):
         return str(value)
     if isinstance(value, list) and not any(isinstance(each, list | dict) for each in value):
