@@ -77,6 +77,62 @@ def test_formats_are_known_by_their_content(name: str, tmp_path: Path) -> None:
     assert load_problems(path) == WANTED
 
 
+TURNS = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "4"}]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"problem": "q", "answer": "4"},
+        {"problem": "q", "answer": "4", "test": [{"input": "1", "output": "2"}]},
+        {"question": "q", "answer": "4", "examples": [{"problem": "inner", "answer": "9"}]},
+        {"prompt": "q", "answer": "4", "data": [{"prompt": "inner"}]},
+        {"answer": "4", "messages": TURNS},
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("name", ["one.json", "one.jsonl", "one"])
+def test_one_object_that_is_a_problem_is_one(
+    fields: dict[str, Any], indent: int | None, name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text("\n" + json.dumps({"id": "1", **fields}, indent=indent) + "\n")
+    [problem] = load_problems(path)
+    assert (problem.id, problem.text, problem.answer) == ("1", "q", "4")
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"instruction": "Solve them.", "data": ROWS},
+        {"text": "Sums", "sums": ROWS},
+        {"messages": [TURNS, TURNS], "id": ["a", "b"]},
+        {"a": {"problem": "q"}, "problem": {"problem": "r"}},
+    ],
+)
+def test_one_object_that_is_no_problem_holds_them(held: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "held.json"
+    path.write_text(json.dumps(held))
+    assert len(load_problems(path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{\n "problem": "q",\n "answer": NaN\n}', "not usable JSON (NaN is no JSON number)"),
+        ('{\n "problem": "q",\n "problem": "r"\n}', "the object has 'problem' twice"),
+    ],
+)
+@pytest.mark.parametrize("name", ["one.json", "one.jsonl"])
+def test_an_object_over_several_lines_is_told_what_is_wrong(
+    text: str, said: str, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ProblemFileError) as caught:
+        load_problems(tmp_path / name)
+    assert said in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("ending", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]
 )
@@ -233,105 +289,6 @@ def test_fields_are_mapped_by_hand(tmp_path: Path) -> None:
             field_names([wrong])
     with pytest.raises(ValueError, match="did you mean 'answer'"):
         field_names(["awnser=x"])
-
-
-CHOICES = ["Mars", "Jupiter", "Venus"]
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        {"question": "q", "choices": CHOICES, "answer": 1},
-        {"question": "q", "choices": CHOICES, "answer": "B"},
-        {"question": "q", "options": CHOICES, "answer": "Jupiter"},
-        {"question": "q", "choices": {"text": CHOICES, "label": list("ABC")}, "answerKey": "B"},
-        {"question": "q", "options": dict(zip("ABC", CHOICES, strict=True)), "answer": "B"},
-        {"question": "q", "choices": str(CHOICES), "answer": "B"},
-        {"question": "q", "choices": {"text": CHOICES, "label": list("123")}, "answerKey": "2"},
-        {"question": "q", "choices": {"text": CHOICES, "label": [1, 2, 3]}, "answerKey": 2},
-        {"question": "q", "options": {"B": "Jupiter", "C": "Venus", "A": "Mars"}, "answer": "B"},
-        {"question": "q", "options": {"b": "Jupiter", "c": "Venus", "a": "Mars"}, "answer": "(b)"},
-        {"question": "q", "options": dict(zip("PQR", CHOICES, strict=True)), "answer": "Q"},
-        {"question": "q", "options": dict(zip("PQR", CHOICES, strict=True)), "answer": 1},
-        {
-            "question": "q",
-            "choices": [
-                {"label": str(n), "text": choice} for n, choice in enumerate(CHOICES, start=1)
-            ],
-            "answer": "2",
-        },
-        {"question": "q", "options": ["A)Mars", "B)Jupiter", "C)Venus"], "correct": "B"},
-        {"question": "q", "options": ["(A) Mars", "(B) Jupiter", "(C) Venus"], "label": 1},
-        {"question": "q", "options": ["A. Mars", "B. Jupiter", "C. Venus"], "answer": "B. Jupiter"},
-        {"question": "q", "options": "A) Mars B) Jupiter C) Venus", "answer": "B"},
-        {"question": "q", "options": "(A) Mars\n(B) Jupiter\n(C) Venus", "answer": "Jupiter"},
-        {"question": "q", "choices": CHOICES, "answer": 1.0},
-    ],
-)
-def test_choices_are_part_of_the_text_and_the_answer_is_a_letter(
-    row: dict[str, Any], tmp_path: Path
-) -> None:
-    problem = one(row, tmp_path)
-    assert problem.text == "q\n\nA. Mars\nB. Jupiter\nC. Venus"
-    assert problem.answer == "B"
-    assert problem.fields["choices"] == CHOICES
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "q (A) Mars (B) Jupiter (C) Venus",
-        "q\nA. Mars\nB.Jupiter\nC: Venus",
-        "q\n- **a)** Mars\n- **b)** Jupiter\n- **c)** Venus",
-        r"f(A) = ? $\textbf{(A)}\ Mars \qquad \textbf{(B) } Jupiter, (\mathrm{C})\ Venus$",
-    ],
-)
-def test_choices_that_the_text_lists_are_not_repeated(text: str, tmp_path: Path) -> None:
-    row = {"question": text, "choices": CHOICES, "answer": "B"}
-    assert one(row, tmp_path).text == text
-
-
-@pytest.mark.parametrize(
-    ("text", "choices"),
-    [
-        ("Let l = [1,2,3,4]. What is min(l)?", ["1", "2", "3", "4"]),
-        ("Is it north, south or east of A?", ["north", "south", "east"]),
-        ("q (A) 12 (B) 34", ["1", "3"]),
-        ("q (A) 1 (B) 2", ["2", "1"]),
-    ],
-)
-def test_choices_that_the_text_only_mentions_are_listed(
-    text: str, choices: list[str], tmp_path: Path
-) -> None:
-    problem = one({"question": text, "choices": choices, "answer": 0}, tmp_path)
-    assert problem.text.startswith(f"{text}\n\nA. {choices[0]}\nB. {choices[1]}")
-    assert problem.answer == "A"
-
-
-@pytest.mark.parametrize(
-    ("choices", "wanted"),
-    [
-        (["(A) only", "(B) only"], ["(A) only", "(B) only"]),
-        (["A.B", "B.C"], ["A.B", "B.C"]),
-        (["B) x", "A) y"], ["B) x", "A) y"]),
-        (["1.5", "2.5"], ["1.5", "2.5"]),
-        ({"text": ["y", "x"], "label": ["2", "1"]}, ["x", "y"]),
-        ({"one": "y", "two": "x"}, ["y", "x"]),
-    ],
-)
-def test_only_labels_in_order_are_no_part_of_a_choice(
-    choices: object, wanted: list[str], tmp_path: Path
-) -> None:
-    problem = one({"question": "q", "choices": choices, "answer": "A"}, tmp_path)
-    assert problem.fields["choices"] == wanted
-
-
-def test_one_text_of_choices_that_cannot_be_split_stands_below(tmp_path: Path) -> None:
-    options = "A) Mars B) Jupiter, as A) of B) says"
-    problem = one({"question": "q", "options": options, "answer": "B"}, tmp_path)
-    assert problem == Problem("line-1", f"q\n\n{options}", "B", {"options": options}, "choice")
-    problem = one({"question": "q", "options": "strict", "answer": "B"}, tmp_path)
-    assert (problem.text, problem.grader) == ("q", None)
 
 
 GPQA = {

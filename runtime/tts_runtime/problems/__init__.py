@@ -56,7 +56,8 @@ def load_problems(
     path = Path(path)
     if limit is not None and limit < 1:
         raise ProblemFileError(path, (BadLine(0, f"the limit must be 1 or more, not {limit}"),))
-    return _problems(path, rows_of(path), names or FieldNames())[:limit]
+    names = names or FieldNames()
+    return _problems(path, rows_of(path, names), names)[:limit]
 
 
 def problems_named(

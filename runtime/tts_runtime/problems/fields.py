@@ -23,8 +23,7 @@ from tts_runtime.answers import extract_answer
 from tts_runtime.binding import Messages
 from tts_runtime.problems.choices import choices_in, labels
 from tts_runtime.problems.layouts import LAYOUTS
-from tts_runtime.problems.model import BadRowError, Problem
-from tts_runtime.problems.rows import json_type
+from tts_runtime.problems.model import BadRowError, Problem, json_type
 
 _FINAL_ANSWER: Final = "####"
 _SOLUTION: Final = "solution"
@@ -141,6 +140,22 @@ def problem_of(row: Mapping[str, Any], default_id: str, names: FieldNames) -> Pr
         fields["choices"] = choices.texts
         grader = "choice"
     return Problem(problem_id, text, answer, MappingProxyType(fields), grader, before)
+
+
+def is_problem(value: Mapping[str, Any], names: FieldNames) -> bool:
+    """Whether an object is a problem itself, not one that holds problems under some name.
+
+    A holder may have an `instruction` or a `text` beside its rows, but no answer.
+    """
+    name = _first_field(value, names.text)
+    text = None if name is None else value[name]
+    if isinstance(text, list):
+        return bool(text) and all(isinstance(each, dict) and "role" in each for each in text)
+    if name is None or not isinstance(text, str) or not text.strip():
+        return False
+    plain = _is_chosen(names, "text") or _plain(name) in names.text[:2]
+    answer = _first_field(value, names.answer)
+    return plain or (answer is not None and not _is_empty(value[answer]))
 
 
 def unused(fields: Mapping[str, object], names: FieldNames) -> str | None:

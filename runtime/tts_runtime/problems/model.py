@@ -75,3 +75,17 @@ class ProblemFileError(Exception):
 
 class BadRowError(Exception):
     """The reason why one row is bad; collected by `load_problems`."""
+
+
+def json_type(value: object) -> str:
+    """The JSON name of a value's type."""
+    if value is None:
+        return "null"
+    kinds: tuple[tuple[type, str], ...] = (
+        (bool, "boolean"),
+        (int, "number"),
+        (float, "number"),
+        (str, "string"),
+        (list, "array"),
+    )
+    return next((name for kind, name in kinds if isinstance(value, kind)), "object")

@@ -11,6 +11,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,14 @@ from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from tts_lang.readers import MAX_LINE_BYTES, MAX_PROBLEMS_BYTES, TooDeep, parse_json
-from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
+from tts_runtime.problems.fields import FieldNames, is_problem
+from tts_runtime.problems.model import (
+    BadLine,
+    BadRowError,
+    Problem,
+    ProblemFileError,
+    json_type,
+)
 
 #: Kinds of files without problems, by their first bytes.
 _FOREIGN: Final[Sequence[tuple[bytes, str]]] = (
@@ -59,8 +67,8 @@ class FileRows:
     rows: Iterator[FileRow]
 
 
-def rows_of(path: Path) -> FileRows:
-    """The rows of a file; `-` is standard input.
+def rows_of(path: Path, fields: FieldNames | None = None) -> FileRows:
+    """The rows of a file; `-` is standard input. `fields`: which hold what, if not the usual.
 
     Raises:
         ProblemFileError: It cannot be read, is too large, or is nothing that holds rows.
@@ -85,7 +93,7 @@ def rows_of(path: Path) -> FileRows:
             return FileRows("row", _csv(path, text, None))
     if ".parquet" in names and start not in (b"{", b"["):
         raise _error(path, "the file is called Parquet, but is none: was it downloaded whole?")
-    document = _document(path, text, lines_wanted=".jsonl" in names)
+    document = _document(path, text, fields or FieldNames(), lines_wanted=".jsonl" in names)
     if document is not None:
         return FileRows("row", document)
     return FileRows("line", _json_lines(text))
@@ -179,17 +187,18 @@ def _object(content: bytes) -> dict[str, Any]:
         raise BadRowError(
             f"not JSON (column {error.colno}: {error.msg}); write one JSON object a line"
         ) from error
-    except TooDeep as error:
-        raise BadRowError(f"{error}; write a plain JSON object") from error
     except ValueError as error:
-        raise BadRowError(f"not usable JSON ({_reason(error)}); correct the number") from error
+        raise BadRowError(_unusable(error)) from error
     return _as_fields(value)
 
 
-def _reason(error: ValueError) -> str:
+def _unusable(error: ValueError) -> str:
+    if isinstance(error, TooDeep):
+        return f"{error}; write a plain JSON object"
     limit = sys.get_int_max_str_digits()
     long = "set_int_max_str_digits" in str(error)
-    return f"a whole number of more than {limit:,} digits" if long else str(error)
+    reason = f"a whole number of more than {limit:,} digits" if long else str(error)
+    return f"not usable JSON ({reason}); correct the number"
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -223,34 +232,38 @@ def _as_fields(value: object) -> dict[str, Any]:
     )
 
 
-def _document(path: Path, content: bytes, *, lines_wanted: bool) -> Iterator[FileRow] | None:
+def _document(
+    path: Path, content: bytes, fields: FieldNames, *, lines_wanted: bool
+) -> Iterator[FileRow] | None:
     """The rows of one JSON document; None for JSON lines, and for what is neither."""
-    start = content.lstrip()[:1]
-    if start not in (b"[", b"{"):
+    stripped = content.strip()
+    if stripped[:1] not in (b"[", b"{"):
         return None
+    end = re.search(rb"[\r\n]", stripped)
+    first = stripped if end is None else stripped[: end.start()].strip()
+    begins = first in (b"[", b"{")  # a document over several lines
     try:
         value = parse_json(content, _refuse_constant, _named_once)
     except BadRowError as error:
-        if lines_wanted:
+        if lines_wanted and not begins:
             return None
         raise _error(path, str(error)) from error
     except json.JSONDecodeError as error:
         # A first line that is complete makes JSON lines of it, whatever follows.
-        first = content.lstrip().partition(b"\n")[0].strip()
         if lines_wanted or error.msg == "Extra data" or first.endswith(b"}"):
             return None
         reason = f"not JSON (column {error.colno}: {error.msg})"
         raise _error(path, reason, error.lineno) from error
-    except ValueError:
-        return None  # the reader of lines says what is wrong
-    if isinstance(value, dict):
-        rows = _held(value)
-        if lines_wanted or rows == [value]:
-            return None  # a line that is an object
-        return iter([FileRow(n, fields) for n, fields in enumerate(rows, 1)])
-    if lines_wanted and b"\n" not in content.strip():
-        return None
-    return _listed(value)
+    except ValueError as error:
+        if not begins:
+            return None  # the reader of lines says what is wrong
+        raise _error(path, _unusable(error)) from error
+    if isinstance(value, list):
+        return None if lines_wanted and end is None else _listed(value)
+    rows = [value] if is_problem(value, fields) else _held(value)
+    if end is None and (lines_wanted or rows == [value]):
+        return None  # a line that is an object
+    return iter([FileRow(number, row) for number, row in enumerate(rows, start=1)])
 
 
 def _listed(values: Sequence[object]) -> Iterator[FileRow]:
@@ -280,20 +293,6 @@ def _held(value: dict[str, Any]) -> list[dict[str, Any]]:
     return [value]
 
 
-def json_type(value: object) -> str:
-    """The JSON name of a value's type."""
-    if value is None:
-        return "null"
-    kinds: tuple[tuple[type, str], ...] = (
-        (bool, "boolean"),
-        (int, "number"),
-        (float, "number"),
-        (str, "string"),
-        (list, "array"),
-    )
-    return next((name for kind, name in kinds if isinstance(value, kind)), "object")
-
-
 # ------------------------------------------------------------------------------ tables
 
 
@@ -308,7 +307,7 @@ def _csv(path: Path, content: bytes, delimiter: str | None) -> Iterator[FileRow]
         delimiter = max(",;\t", key=heading.count)
     csv.field_size_limit(MAX_LINE_BYTES)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    line = 1  # where a row begins, which may go on over several
+    line = 1  # where the next row begins: one may have several
     number = 0
     names: list[str] | None = None
     try:

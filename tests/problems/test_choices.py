@@ -1,0 +1,107 @@
+"""Rows with choices: how they are written, and what their gold answer is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tts_runtime.problems import Problem, problems_given
+
+
+def one(row: dict[str, Any]) -> Problem:
+    [problem] = problems_given([row])
+    return problem
+
+
+CHOICES = ["Mars", "Jupiter", "Venus"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": "q", "choices": CHOICES, "answer": 1},
+        {"question": "q", "choices": CHOICES, "answer": "B"},
+        {"question": "q", "options": CHOICES, "answer": "Jupiter"},
+        {"question": "q", "choices": {"text": CHOICES, "label": list("ABC")}, "answerKey": "B"},
+        {"question": "q", "options": dict(zip("ABC", CHOICES, strict=True)), "answer": "B"},
+        {"question": "q", "choices": str(CHOICES), "answer": "B"},
+        {"question": "q", "choices": {"text": CHOICES, "label": list("123")}, "answerKey": "2"},
+        {"question": "q", "choices": {"text": CHOICES, "label": [1, 2, 3]}, "answerKey": 2},
+        {"question": "q", "options": {"B": "Jupiter", "C": "Venus", "A": "Mars"}, "answer": "B"},
+        {"question": "q", "options": {"b": "Jupiter", "c": "Venus", "a": "Mars"}, "answer": "(b)"},
+        {"question": "q", "options": dict(zip("PQR", CHOICES, strict=True)), "answer": "Q"},
+        {"question": "q", "options": dict(zip("PQR", CHOICES, strict=True)), "answer": 1},
+        {
+            "question": "q",
+            "choices": [
+                {"label": str(n), "text": choice} for n, choice in enumerate(CHOICES, start=1)
+            ],
+            "answer": "2",
+        },
+        {"question": "q", "options": ["A)Mars", "B)Jupiter", "C)Venus"], "correct": "B"},
+        {"question": "q", "options": ["(A) Mars", "(B) Jupiter", "(C) Venus"], "label": 1},
+        {"question": "q", "options": ["A. Mars", "B. Jupiter", "C. Venus"], "answer": "B. Jupiter"},
+        {"question": "q", "options": "A) Mars B) Jupiter C) Venus", "answer": "B"},
+        {"question": "q", "options": "(A) Mars\n(B) Jupiter\n(C) Venus", "answer": "Jupiter"},
+        {"question": "q", "choices": CHOICES, "answer": 1.0},
+    ],
+)
+def test_choices_are_part_of_the_text_and_the_answer_is_a_letter(row: dict[str, Any]) -> None:
+    problem = one(row)
+    assert problem.text == "q\n\nA. Mars\nB. Jupiter\nC. Venus"
+    assert problem.answer == "B"
+    assert problem.fields["choices"] == CHOICES
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "q (A) Mars (B) Jupiter (C) Venus",
+        "q\nA. Mars\nB.Jupiter\nC: Venus",
+        "q\n- **a)** Mars\n- **b)** Jupiter\n- **c)** Venus",
+        r"f(A) = ? $\textbf{(A)}\ Mars \qquad \textbf{(B) } Jupiter, (\mathrm{C})\ Venus$",
+    ],
+)
+def test_choices_that_the_text_lists_are_not_repeated(text: str) -> None:
+    row = {"question": text, "choices": CHOICES, "answer": "B"}
+    assert one(row).text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "choices"),
+    [
+        ("Let l = [1,2,3,4]. What is min(l)?", ["1", "2", "3", "4"]),
+        ("Is it north, south or east of A?", ["north", "south", "east"]),
+        ("q (A) 12 (B) 34", ["1", "3"]),
+        ("q (A) 1 (B) 2", ["2", "1"]),
+    ],
+)
+def test_choices_that_the_text_only_mentions_are_listed(text: str, choices: list[str]) -> None:
+    problem = one({"question": text, "choices": choices, "answer": 0})
+    assert problem.text.startswith(f"{text}\n\nA. {choices[0]}\nB. {choices[1]}")
+    assert problem.answer == "A"
+
+
+@pytest.mark.parametrize(
+    ("choices", "wanted"),
+    [
+        (["(A) only", "(B) only"], ["(A) only", "(B) only"]),
+        (["A.B", "B.C"], ["A.B", "B.C"]),
+        (["B) x", "A) y"], ["B) x", "A) y"]),
+        (["1.5", "2.5"], ["1.5", "2.5"]),
+        ({"text": ["y", "x"], "label": ["2", "1"]}, ["x", "y"]),
+        ({"one": "y", "two": "x"}, ["y", "x"]),
+    ],
+)
+def test_only_labels_in_order_are_no_part_of_a_choice(choices: object, wanted: list[str]) -> None:
+    problem = one({"question": "q", "choices": choices, "answer": "A"})
+    assert problem.fields["choices"] == wanted
+
+
+def test_one_text_of_choices_that_cannot_be_split_stands_below() -> None:
+    options = "A) Mars B) Jupiter, as A) of B) says"
+    problem = one({"question": "q", "options": options, "answer": "B"})
+    assert problem == Problem("row-1", f"q\n\n{options}", "B", {"options": options}, "choice")
+    problem = one({"question": "q", "options": "strict", "answer": "B"})
+    assert (problem.text, problem.grader) == ("q", None)
