@@ -26,6 +26,16 @@ def test_options_of_a_run(tts_run: Command) -> None:
     assert sorted((each["id"], each["gold"]) for each in answers) == [("3", "4"), ("4", "5")]
 
 
+def test_an_id_with_a_comma_is_quoted(tts_run: Command) -> None:
+    rows = [{"id": each, "problem": "1 + 1"} for each in ("a,b", "c", 'd"', "e")]
+    Path("commas.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = ("greedy", "--policy", "sim", "--problems", "commas.jsonl", "--out", "run")
+    code, _, err = tts_run(*run, "--ids", 'c,"a,b",d"')
+    assert code == 0, err
+    lines = Path("run/greedy/answers.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["id"] for line in lines) == ["a,b", "c", 'd"']
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -33,6 +43,8 @@ def test_options_of_a_run(tts_run: Command) -> None:
         (("--fields", "problm=Frage"), "--fields: `problm=Frage`: a problem has no part `problm`"),
         (("--fields", "problem=Frage", "--where", "x=1"), "--where: no problem has a field `x`"),
         (("--fields", "problem=Frage", "--ids", "9"), "--ids: no problem has the id `9`"),
+        (("--fields", "problem=Frage", "--ids", "a\nb"), "--ids: "),
+        (("--fields", "problem=Frage,answer=nope"), "no row has a field 'nope'; the fields are"),
         (("--fields", "problem=Frage", "--offset", "-1"), "--offset: must be 0 or more"),
     ],
 )

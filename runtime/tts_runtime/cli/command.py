@@ -29,6 +29,7 @@ from tts_lang.printable import printable
 from tts_runtime.cli.options import (
     cluster_of,
     engine_names,
+    ids_of,
     kept_of,
     left_out,
     limit_of,
@@ -265,7 +266,7 @@ def _problems(options: Namespace, named_set: str) -> Sequence[Problem]:
     """
     selection = Selection(
         options.where,
-        [each for text in options.ids for each in text.split(",") if each],
+        ids_of(options.ids),
         limit_of("--shuffle", options.shuffle, least=None),
         limit_of("--offset", options.offset, least=0) or 0,
         limit_of("--limit", options.limit),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -119,6 +120,18 @@ def names_of(texts: Sequence[str]) -> FieldNames:
         return field_names(texts)
     except ValueError as error:
         raise UsageError(f"--fields: {error}") from error
+
+
+def ids_of(texts: Sequence[str]) -> list[str]:
+    """The ids of `--ids a,b`; quotes as in CSV hold one that has a comma.
+
+    Raises:
+        UsageError: Not of this form.
+    """
+    try:
+        return [each for text in texts for row in csv.reader([text]) for each in row if each]
+    except csv.Error as error:
+        raise UsageError(f"--ids: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
