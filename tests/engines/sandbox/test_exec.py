@@ -92,6 +92,8 @@ HUMAN_EVAL = {
     "prompt": "from typing import List\n\ndef inc(xs: List[int]) -> List[int]:\n",
     "tests": "METADATA = {}\n\n\ndef check(candidate):\n    assert candidate([1, 2]) == [2, 3]\n",
 }
+INC = "def inc(xs):\n    return [x + 1 for x in xs]"
+HELPER = {**HUMAN_EVAL, "prompt": "def one(x):\n    return x + 1\n\ndef inc(xs):\n"}
 MBPP = {
     "test_imports": ["from math import pi as three"],
     "tests": ["assert f(1) == 2", "assert f(2) == 3", "assert f(three) == three + 1"],
@@ -109,6 +111,16 @@ SCORES: Sequence[tuple[Mapping[str, object], str, float]] = (
     (HUMAN_EVAL, solution("def inc(xs):\n    return xs"), 0.0),
     (HUMAN_EVAL, solution("def inc(xs):\n    import os\n    os._exit(0)"), 0.0),
     (HUMAN_EVAL, solution("import sys\nsys.exit(0)"), 0.0),
+    # Without the prompt's import, and with an example behind it.
+    (HUMAN_EVAL, solution("def inc(xs: List[int]):\n    return [x + 1 for x in xs]"), 1.0),
+    (HUMAN_EVAL, solution(f"from __future__ import annotations\n{INC}"), 1.0),
+    (HUMAN_EVAL, solution(INC) + solution("print(inc([1]))"), 1.0),
+    (HUMAN_EVAL, solution("def inc(xs):\n    return xs") + solution(INC), 1.0),
+    (HUMAN_EVAL, solution(INC) + solution("def inc(xs):\n    return xs"), 0.0),
+    # A helper of the prompt; an import that only the prompt needs.
+    (HELPER, solution("def inc(xs):\n    return [one(x) for x in xs]"), 1.0),
+    ({**HUMAN_EVAL, "prompt": "import no_such_module\ndef inc(xs):\n"}, solution(INC), 1.0),
+    ({**HUMAN_EVAL, "prompt": "Write inc:\n"}, solution(INC), 1.0),
     (MBPP, solution("def f(x):\n    print('noise' * 10**6)\n    return x + 1"), 1.0),
     (MBPP, solution("def f(x):\n    return 2"), 1 / 3),
     (MBPP, solution("import os\ndef f(x):\n    return x + 1 if x != 2 else os._exit(0)"), 2 / 3),

@@ -31,6 +31,20 @@ def test_the_last_python_block_is_the_program(text: str, program: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "program"),
+    [
+        ("```py\ndef f():\n    1\n```\n```py\nf()\n```", "def f():\n    1"),
+        ("```\ndef f(): 1\n```\n```\nf()\n```", "def f(): 1"),
+        ("```py\ndef f(): 1\n```\n```py\ndef f(): 2\n```\n```py\nf()\n```", "def f(): 2"),
+        ("```py\ndef ff(): 1\n```\n```py\ng()\n```", "g()"),
+        ("def f(): 1", "def f(): 1"),
+    ],
+)
+def test_the_last_block_that_defines_the_function_is_the_program(text: str, program: str) -> None:
+    assert program_in(text, "f") == program
+
+
+@pytest.mark.parametrize(
     ("outcome", "reply"),
     [
         (ProgramResult(b"4\n", b"a warning", 0), "4\n"),

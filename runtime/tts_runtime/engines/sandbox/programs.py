@@ -23,10 +23,11 @@ _STOPPED: Final = {
 }
 
 
-def program_in(text: str) -> str:
+def program_in(text: str, function: str = "") -> str:
     """The last block of code that is marked as Python, else the last block, else all of it.
 
-    LiveCodeBench takes a model's last block, too. An unclosed block extends to the end.
+    LiveCodeBench takes a model's last block, too. An unclosed block extends to the end. If one of
+    several blocks defines `function`, the last that does counts: an example of its use may follow.
     """
     blocks: list[tuple[str, list[str]]] = []
     fence = ""
@@ -42,8 +43,15 @@ def program_in(text: str) -> str:
             blocks.append((opened[2].lower(), []))
     if not blocks:
         return text
-    marked = [lines for kind, lines in blocks if kind in _PYTHON] or [blocks[-1][1]]
-    return dedent("\n".join(marked[-1]))
+    marked = [lines for kind, lines in blocks if kind in _PYTHON] or [lines for _, lines in blocks]
+    programs = [dedent("\n".join(lines)) for lines in marked]
+    defining = [program for program in programs if function and definition(function, program)]
+    return (defining or programs)[-1]
+
+
+def definition(function: str, program: str) -> re.Match[str] | None:
+    """Where a program begins to define a function."""
+    return re.search(rf"^\s*def {re.escape(function)}\b", program, re.MULTILINE)
 
 
 def reply_of(outcome: ProgramResult) -> str:

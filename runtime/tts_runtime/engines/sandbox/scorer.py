@@ -21,7 +21,7 @@ from tts_lang.diagnostics import did_you_mean
 from tts_lang.explain.models import Model
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
 from tts_runtime.engines.sandbox.box import Sandbox, SandboxOptions
-from tts_runtime.engines.sandbox.programs import program_in
+from tts_runtime.engines.sandbox.programs import definition, program_in
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ _LOGGER = logging.getLogger(__name__)
 _MOST_ENDS: Final = 3
 #: Runs the tests after the program, and reports each that passes. The program's output is
 #: discarded, and ending the process is no success; but a malicious program can find the secret word
-#: in this process.
+#: in this process. What the prompt sets up is a script of its own: a program that begins with
+#: `from __future__` stays one, and one that needs none of it passes without it.
 _HARNESS: Final = """
 def main():
     import json, os, sys, types
@@ -42,6 +43,10 @@ def main():
     module = types.ModuleType("solution")
     sys.modules["solution"] = module
     sys.argv = ["solution.py"]
+    try:
+        exec(compile(todo["before"], "prompt.py", "exec"), module.__dict__)
+    except BaseException:
+        pass
     exec(compile(todo["program"], "solution.py", "exec"), module.__dict__)
     for number, test in todo["tests"]:
         os.write(said, b"%s begins %d\\n" % (word, number))
@@ -107,13 +112,13 @@ class ExecScorer(ScorerEngine):
 
     async def _score(self, request: ScoreRequest) -> ScoreReply:
         suite = suite_of(request.fields, self.field)
-        program = _whole(program_in(request.text), request)
-        passed = await self._scripts(program, suite.scripts) + await self._pairs(
+        before, program = _parts(request)
+        passed = await self._scripts(before, program, suite.scripts) + await self._pairs(
             program, suite.pairs
         )
         return ScoreReply((float(passed == suite.size) if self._all else passed / suite.size,))
 
-    async def _scripts(self, program: str, scripts: Sequence[str]) -> int:
+    async def _scripts(self, before: str, program: str, scripts: Sequence[str]) -> int:
         """Number of tests passed; those after one that ends the process run in another process."""
         passed: set[int] = set()
         left = list(enumerate(scripts))
@@ -121,7 +126,7 @@ class ExecScorer(ScorerEngine):
             if not left:
                 break
             word = token_hex(16)
-            todo = {"program": program, "tests": left, "word": word}
+            todo = {"before": before, "program": program, "tests": left, "word": word}
             outcome = await self._sandbox.run(_HARNESS, json.dumps(todo))
             told = outcome.output.decode("ascii", "replace")
             begun = {int(number) for number in re.findall(rf"^{word} begins (\d+)$", told, re.M)}
@@ -203,13 +208,19 @@ def _setup(fields: Mapping[str, object]) -> str:
     return "".join(line + "\n" for line in lines if line.strip())
 
 
-def _whole(program: str, request: ScoreRequest) -> str:
-    """The program; after the prompt's code, if it is the rest of the requested function."""
+def _parts(request: ScoreRequest) -> tuple[str, str]:
+    """What the prompt sets up before the requested function (imports, helpers), and the program;
+    the program after all of the prompt, if it is the rest of that function."""
     entry = request.fields.get("entry_point")
-    if not isinstance(entry, str) or re.search(rf"^\s*def {re.escape(entry)}\b", program, re.M):
-        return program
+    if not isinstance(entry, str):
+        return "", program_in(request.text)
+    program = program_in(request.text, entry)
     prompt = request.fields.get("prompt")
-    return (prompt if isinstance(prompt, str) else request.problem) + program
+    prompt = prompt if isinstance(prompt, str) else request.problem
+    if not definition(entry, program):
+        return "", prompt + program
+    begin = definition(entry, prompt)
+    return prompt[: begin.start()] if begin else "", program
 
 
 def _lines(text: str) -> list[str]:
