@@ -77,6 +77,31 @@ def test_right_and_wrong(grader: str, answer: str, gold: str, right: bool) -> No
     assert graded(grader, answer, gold, CHOICES) == Grade(right)
 
 
+BLOOD = ["O", "A", "B", "AB"]
+WAVES = ["L", "R", "1/C", "C"]
+
+
+@pytest.mark.parametrize(
+    ("choices", "gold", "right", "wrong"),
+    [
+        (BLOOD, "A", ["A", "(A)", "A.", "**A**", "A. O", "O", "\\text{O}"], ["B", "(B)", "B. A"]),
+        (BLOOD, "B", ["B", "(B)", "B. A", "Option B"], ["A", "C", "C. B", "O"]),
+        (BLOOD, "D", ["D", "AB", "D) AB"], ["A", "B", "E"]),
+        (WAVES, "C", ["C", "(C)", "C. 1/C", "1/C"], ["D", "D. C", "L"]),
+        (WAVES, "D", ["D", "(D)", "D. C"], ["C", "R"]),
+        (["A", "E", "I", "O"], "B", ["B", "E"], ["A", "I"]),
+        (["b", "a"], "A", ["A", "b", "(A)"], ["a", "B"]),
+        (["B. Franklin", "A. Lincoln"], "B", ["A. Lincoln", "B"], ["B. Franklin", "A."]),
+    ],
+)
+def test_a_label_is_one_even_where_a_choice_is_that_letter(
+    choices: list[str], gold: str, right: list[str], wrong: list[str]
+) -> None:
+    for answer in right + wrong:
+        grade = graded("choice", answer, gold, {"choices": choices})
+        assert grade == Grade(answer in right), answer
+
+
 @pytest.mark.parametrize("grader", ["math", "text", "number", "choice"])
 def test_a_missing_answer_is_wrong_and_a_missing_gold_answer_is_not_graded(grader: str) -> None:
     assert graded(grader, None, "4", CHOICES).correct is False or grader == "choice"

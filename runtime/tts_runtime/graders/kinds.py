@@ -17,6 +17,8 @@ from tts_runtime.graders.base import Grader, Submission
 
 #: Two numbers agree to this share of the gold one, where no tolerance is given.
 RELATIVE = 1e-6
+#: A label as it is written before a choice; a letter in any other company.
+_LABEL = re.compile(r"[*(\[]{0,3}([A-Z])[*)\].:]{0,4}")
 _LETTER = re.compile(r"[\W_]{0,3}([A-Za-z])[\W_]{0,3}")
 
 
@@ -131,10 +133,16 @@ class ChoiceGrader(Grader):
 
 
 def letter_of(text: str, choices: Sequence[str]) -> str | None:
-    """The letter that a text names: `B`, `(b)`, `B) 12`, or the text of a choice."""
+    """The letter that a text names: `B`, `(b)`, `B) 12`, or the text of a choice.
+
+    A label of a choice is one even where a choice's text is that letter (blood groups, variables).
+    """
     from tts_runtime.answers.choice import read_choice
 
     plain = " ".join(text.split())
+    label = _LABEL.fullmatch(plain)
+    if label is not None and ord(label[1]) - ord("A") < (len(choices) or 26):
+        return label[1]
     for place, choice in enumerate(choices):
         if plain == " ".join(choice.split()):
             return chr(ord("A") + place)
