@@ -90,6 +90,42 @@ def test_last_number(text: str, answer: str | None) -> None:
     assert extract_answer(text) == answer
 
 
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("B", "B"),
+        ("(B)", "B"),
+        ("**B**", "B"),
+        ("B.\n", "B"),
+        ("B\n\nExplanation: 2+2=4", "B"),
+        ("B) Jupiter", "B) Jupiter"),
+        ("**B. 12**\n\nbecause 3+9 = 12", "B. 12"),
+        ("(C) $5$", "(C) $5$"),
+        ("C. " + "5 words " * 10, "C"),
+        ("Option D is correct.", "D"),
+        ("Choice (D) is the correct answer, as 2 > 1.", "D"),
+        ("A: Jupiter", "A: Jupiter"),
+        # What is said explicitly, lists, sentences.
+        ("B\n\nNo: \\boxed{C}", "C"),
+        ("B. No, the answer is C.", "C"),
+        ("A) 3\nB) 4\nSo it is 4.", "4"),
+        ("I. 3 and II. 5", "5"),
+        ("A: 3 + 4 = 7", "7"),
+        ("A dozen is 12", "12"),
+        ("I have 5", "5"),
+        ("E = 5", "5"),
+        ("B's age is 7", "7"),
+        ("(b) 12", "12"),
+        ("A dozen", None),
+        ("K", None),
+    ],
+)
+def test_a_reply_may_begin_with_the_letter_of_a_choice(text: str, answer: str | None) -> None:
+    assert extract_answer(text) == answer
+    if "answer is" not in text and "boxed" not in text:
+        assert extract_answer(text, finish="length") is None
+
+
 def test_c35_only_after_the_end_of_thinking() -> None:
     text = r"maybe \boxed{1} 99</think>It is \boxed{2}"
     assert extract_answer(text, thinking_end="</think>") == "2"

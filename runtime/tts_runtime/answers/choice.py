@@ -34,6 +34,16 @@ _FORMULA = re.compile(
     r"(?![A-Za-z])|(?:and|or)(?![A-Za-z])",
     re.IGNORECASE,
 )
+# The beginning of a reply.
+_LEADING = re.compile(
+    r"[\s*_`$]*(?i:(?:the[ ])?(?:option|choice|answer)[ ]+[*_]{0,4})?"
+    r"(?:[(\[](?P<closed>[A-J])[)\]]|(?P<bare>[A-J])(?!\w))[*_`$]{0,4}"
+    r"(?:[.:)]?[*_`$]{0,4}[ \t]*(?=[\r\n]|$)"
+    r"|[ ]+is[ ]+(?:the[ ]+)?(?:correct|right|best|answer)\b"
+    r"|(?P<text>(?:(?(closed)[.:]?|[.:)]))[*_`$]{0,4}[ \t]+\S))"
+)
+_FOLLOWING = {"A": "B", "I": "II"}
+MAXIMUM_LINE = 60
 
 
 def read_choice(text: str) -> Choice | None:
@@ -58,6 +68,25 @@ def read_choice(text: str) -> Choice | None:
     if point in (".", ":") and not match["gap"] and not match["round"]:
         return None
     return Choice(letter, _balanced(content))
+
+
+def leading_choice(text: str) -> str | None:
+    """The choice with which a reply begins, None if it begins with something else.
+
+    `B` alone in its line, `Option B is correct`, or a label and text: `B) Jupiter`. The lines of a
+    list are none: `A) 1`, `B) 2`.
+    """
+    match = _LEADING.match(text)
+    if match is None:
+        return None
+    letter = match["closed"] or match["bare"]
+    following = _FOLLOWING.get(letter)
+    if match["text"] is None:
+        return letter
+    if following and re.search(rf"(?<!\w){following}[.:)]", text[match.end() :]):
+        return None
+    line = text.lstrip().partition("\n")[0].strip(" \t\r*_`")
+    return line if len(line) < MAXIMUM_LINE and read_choice(line) is not None else letter
 
 
 def _balanced(content: str) -> str:

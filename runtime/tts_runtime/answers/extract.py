@@ -8,8 +8,8 @@ A marker is a pattern with one placeholder `{}`:
 * `The answer is {}`, `#### {}`: from the words (upper or lower case) to the end of the sentence or
   line, or to the words after the placeholder (`<answer>{}</answer>`).
 
-The match that starts last wins; empty matches are skipped. Without a match, the phrases that name
-an answer in any text (`phrases`) and the last mathematics are read.
+The last match wins; empty matches are skipped. Without a match, the phrases that name an answer in
+any text (`phrases`), the letter at its beginning and the last mathematics are read.
 """
 
 import re
@@ -61,10 +61,10 @@ def extract_answer(
     """The candidate's answer as written, or None if there is none yet (C35).
 
     `markers` are the explicit patterns of the policy's binding; they count at any time, and so do
-    phrases such as `The final answer is`, once their sentence is complete. The last mathematical
-    span or number is taken instead only if the policy ended by itself (`finish == "end"`). So is
-    what stands in a last box that is never closed; in a text that was cut off, such a box is an
-    answer that is not there yet, and no earlier box stands for it.
+    phrases such as `The final answer is`, once their sentence is complete. A letter at the beginning
+    or the last mathematical span or number is taken instead only if the policy ended by itself
+    (`finish == "end"`). So is what stands in a last box that is never closed; in a text that was
+    cut off, such a box is an answer that is not there yet, and no earlier box stands for it.
     `thinking_end` is the text that ends the policy's thinking: if the text has it, only what
     follows its last occurrence is searched.
     Raises MarkerError for a pattern that is not a marker.
@@ -91,12 +91,12 @@ def extract_answer(
             return best[1]
         if not ended:
             return None
-    from tts_runtime.answers.phrases import last_mathematics, phrase_answer
+    from tts_runtime.answers.phrases import last_answer, phrase_answer
 
     phrase = phrase_answer(text, best[0] if best is not None else -1, ended)
     if best is not None:
         return phrase or best[1]
-    return phrase or (last_mathematics(text) if ended else None)
+    return phrase or (last_answer(text) if ended else None)
 
 
 @lru_cache(maxsize=64)

@@ -1,11 +1,14 @@
-r"""Answers without a marker: what a phrase introduces, or the last mathematics of a text.
+r"""Answers without a marker: what a phrase introduces, a letter, or the last mathematics.
 
 `The final answer is $[2,5)$.`, `**Answer:** 1/2`, `Final Answer: The largest $n$ is 34.`; without
-such a phrase the last formula or number, as a whole: of `$\frac{3}{8}$` never the 8. Two formulas
+such a phrase the letter of a choice with which a text begins (`B`, `(B) 12`, `Option B is
+correct`), else the last formula or number, as a whole: of `$\frac{3}{8}$` never the 8. Two formulas
 or numbers joined by "and" are one answer.
 """
 
 import re
+
+from tts_runtime.answers.choice import leading_choice
 
 # Longer texts are searched at their end only, where the answer stands.
 MAXIMUM_TAIL = 4000
@@ -59,6 +62,8 @@ _CJK = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff0c\uff1b]+")
 _TOKEN = re.compile(r"\S+")
 _OPERATOR = re.compile(
     r"(?:[-+−–*/×·÷<>≤≥≈=^:±]|\\(?:cdot|times|div|pm|le|ge|approx)(?![A-Za-z]))+"
+# "A: 3 + 4 = 7" answers a "Q:".
+_REPLY = re.compile(r"[\s*]*A[*]*:")
 )
 _EQUALS = re.compile(r"[=≈]|\\approx(?![A-Za-z])")
 _SEVERAL = re.compile(r"[<>≤≥]|,(?![0-9]{3})|(?:or|and)(?![a-z])")
@@ -121,6 +126,14 @@ def _introduced(rest: str) -> tuple[str | None, bool]:
     end = _END.search(rest)
     sentence = rest[: end.start() if end else len(rest)].strip(" *_`:")
     return _from_sentence(sentence), end is not None and bool(end[0])
+def last_answer(text: str) -> str | None:
+    """The choice with which a text begins, else its last formula or number."""
+    choice = leading_choice(text)
+    if choice is None or _REPLY.match(text):
+        return last_mathematics(text) or choice
+    return choice
+
+
 
 
 def _from_sentence(sentence: str) -> str | None:
