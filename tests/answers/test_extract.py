@@ -93,6 +93,39 @@ def test_last_number(text: str, answer: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
+        ("\\boxed{5}\n\n#### 2. Verification\nCheck it.", "5"),
+        ("#### 1. Read\n\n#### 2. Add\n3+4=7\n\nSo she has 7 apples.", "7"),
+        ("#### 2nd approach\nWe get 12.", "12"),
+        ("#### 1: Read\n\n7 apples", "7"),
+        ("work\n#### 72", "72"),
+        ("work 3\n#### 72.\n", "72"),
+        ("#### 18 dollars\n\nCheck: 3", "18 dollars"),
+        ("#### 12:30 PM", "12:30 PM"),
+        ("Answer:\n- 12", "12"),
+        ("The total cost is:\n- 12", "12"),
+        ("Final answer:\n\n- **12**", "12"),
+        ("Answer:\n1. $x=2$\n2. $x=3$", "x=2, x=3"),
+        ("Answer:\n- $2$\n- $3$.\n\nDone with $4$.", "2, 3"),
+        ("Answer:\n- $2$\n- $3$ is none of them", "2"),
+        ("Answer: - 12", "- 12"),
+        ("Answer:\n-12", "-12"),
+        ("Total:\n-12", "-12"),
+        ("we get 1\n- 234", "234"),
+        ("The answer is:\n1. I hope it is right", "1"),
+        ("Answer:\n12. I hope", "12"),
+    ],
+)
+def test_headings_and_marks_of_lists_are_no_answers(text: str, answer: str) -> None:
+    assert extract_answer(text) == answer
+
+
+def test_a_heading_in_a_text_that_is_cut_off_is_no_answer() -> None:
+    assert extract_answer("#### 1. Setup\nLet x be", finish="length") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
         ("B", "B"),
         ("(B)", "B"),
         ("**B**", "B"),
@@ -124,6 +157,51 @@ def test_a_reply_may_begin_with_the_letter_of_a_choice(text: str, answer: str | 
     assert extract_answer(text) == answer
     if "answer is" not in text and "boxed" not in text:
         assert extract_answer(text, finish="length") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The answer is yes, because 3 > 2.", "yes"),
+        ("The answer is no, because 15 is not prime.", "no"),
+        ("The answer is Yes, 7 is prime.", "Yes"),
+        ("The answer is even, as 2 divides 10.", "even"),
+        ("The answer is Paris, with 2 million people.", "Paris"),
+        ("The answer is no more than 5.", "5"),
+        ("Answer: Together, they have 260 sheep.", "260"),
+        ("It is 3 1/2 cups.", "3 1/2"),
+        ("10 - 1 1/2 = 8 1/2 miles", "8 1/2"),
+        ("from 3 4/2", "4/2"),
+        ("In 2024 1/2 of them", "1/2"),
+        ("\\boxed{\\text{The answer is }5}", "\\text{The answer is }5"),
+        ("\\boxed{The answer is 5}", "The answer is 5"),
+        ("\\boxed{The answer is 5} The answer is 6.", "6"),
+        ('The answer is "yes".', "yes"),
+        ('The answer is "Paris"', "Paris"),
+        ("The answer is “12.” I hope so", "12"),
+        ("The answer is 5! ways.", "5! ways"),
+        ("The answer is 10!/(3! 7!).", "10!/(3! 7!)"),
+        ("The answer is 5! I am sure.", "5"),
+        ("The area is $5$ cm$^2$.", "5"),
+        ("10$^6$ people", "10^6"),
+        ("It will be 5:30 PM.", "5:30 PM"),
+        ("\\boxed{5}\nConfidence in answer: 90%", "5"),
+        ("Answer: 5\nConfidence in the final answer: 90%", "5"),
+        ("With confidence, the answer is 5.", "5"),
+        ("\\boxed\\frac12", "\\frac12"),
+        ("$\\boxed\\dfrac{1}2$", "\\dfrac{1}2"),
+        ("\\boxed\\sqrt2", "\\sqrt2"),
+        ("\\boxed\\pi", "\\pi"),
+    ],
+)
+def test_an_answer_is_all_that_belongs_to_it_and_no_more(text: str, answer: str) -> None:
+    assert extract_answer(text) == answer
+
+
+@pytest.mark.parametrize("part", ["B" + "*" * 100_000, "\n- " * 50_000, "\n1. " * 50_000])
+def test_marks_without_end_are_read_in_one_pass(part: str) -> None:
+    for text in (part, f"Answer:{part}", f"{part}Answer: 5"):
+        assert extract_answer(text, finish="length") in (None, "5", extract_answer(text))
 
 
 def test_c35_only_after_the_end_of_thinking() -> None:

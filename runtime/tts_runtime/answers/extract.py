@@ -24,10 +24,13 @@ _BOX_SYNONYMS = ("boxed", "fbox", "framebox")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 # A full stop ends the answer unless a digit or a letter follows it directly (3.5, e.g).
 _SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|\r")
-# `\boxed 8`: to the end of the formula if that is near, else one number, letter or command.
+# `\boxed 8`: to the end of the formula if that is near, else one number, letter or command;
+# `\frac12` has two arguments without braces.
 _BARE = re.compile(
     r"[ ]*(?:(?P<formula>[^\s$\\{}][^$\n{}]{0,40})(?=\$)"
-    r"|(?P<token>-?[0-9][0-9.,]*[0-9]|-?[0-9]|[A-Za-z](?![A-Za-z])|\\[A-Za-z]+(?:\{[^{}]*\})*))"
+    r"|(?P<token>-?[0-9][0-9.,]*[0-9]|-?[0-9]|[A-Za-z](?![A-Za-z])"
+    r"|\\(?:[dtc]?frac|[dt]?binom)(?:[ ]*(?:[0-9]|\{[^{}]*\})){2}|\\sqrt[ ]*[0-9]"
+    r"|\\[A-Za-z]+(?:\{[^{}]*\})*))"
 )
 # Between two boxes of one answer: their formulas' ends, a connective, few words, a name.
 _DELIMITER = re.compile(
@@ -139,7 +142,10 @@ def _compile_marker(marker: str) -> tuple[re.Pattern[str], str, bool]:
 
 
 def _find_marker(text: str, marker: str, ended: bool) -> tuple[int, str] | None:
-    """The start of the last match, and its answer (empty: a box that is still open)."""
+    """Where the last match is, and its answer (empty: a box that is still open).
+
+    Of a box that is its end: a phrase in it is a part of it.
+    """
     start, suffix, balanced = _compile_marker(marker)
     matches = list(start.finditer(text))
     if balanced:
@@ -163,7 +169,7 @@ def _find_box(text: str, matches: list[re.Match[str]], ended: bool) -> tuple[int
                 return match.start(), ""
             content = _open_content(text, begin + 1)
             if content:
-                return match.start(), content
+                return text.index(content, begin) + len(content), content
             continue
         if begin in closing:
             end, content = closing[begin] + 1, text[begin + 1 : closing[begin]].strip()
@@ -185,7 +191,7 @@ def _find_box(text: str, matches: list[re.Match[str]], ended: bool) -> tuple[int
     if not boxes:
         return None
     contents = list(dict.fromkeys(content for _, _, content in reversed(boxes)))
-    return boxes[0][0], ", ".join(contents)
+    return boxes[0][1], ", ".join(contents)
 
 
 def _open_content(text: str, begin: int) -> str:

@@ -17,31 +17,53 @@ MAXIMUM_PHRASES = 8
 MAXIMUM_WORDS = 10
 MAXIMUM_SENTENCE = 1200
 
-_MARKUP = r"(?:[\s*#_`>\"“”]|\\(?=\"))*"
+# The first item of a list: "- 12" in a line of its own is 12 ("-12" is a number); "1. 12" is the
+# first of several, or else the end of a sentence.
+_FIRST = r"\n[ \t>]*(?:[-–•]|1[.)])[ \t]"
+_ITEM = r"\n[ \t>]*(?:[-–•]|1[.)](?=[^\n]*\n\s*2[.)]\s))[ \t]+"
+_MARKUP = rf"(?:{_ITEM}|[\s*#_`>\"“”]|\\(?=\"))*"
 _PHRASE = re.compile(
     r"(?:\b(?:final |correct |right )?answers?\b[*_`]*"
     r"(?: to (?:the|this|your|part) [^.\n:]{1,80}?| here)?\s*"
     r"(?:is|are|:|：|=|would be|must be|should be|will be)(?![A-Za-z])"
     r"|\bcorrect (?:option|choice)[*_`]*\s*(?:is|:)(?![A-Za-z])"
     r"|\bfinal answer[*_`]*[ ]*(?=\n)"
-    r"|####\s*(?=[-+]?[$\\]?[0-9])"
+    # GSM8K's line; "#### 2. Verification" and "#### 2nd step" are headings.
+    r"|####\s*(?=[-+]?[$\\]?[0-9])(?![0-9]+(?:[.:)][ \t]+\S|(?:st|nd|rd|th)\b))"
     r"|选(?:项|择)?\s*(?=[:：]?\s*[A-J](?![A-Za-z]))"
     r"|答案\s*(?:应该)?[是为:：]+|最终结果[是为:：]+)" + _MARKUP + r":?" + _MARKUP,
     re.IGNORECASE,
 )
-_END = re.compile(r"\.(?=\s|$|\*)|[\n\r。！？]|[!?](?=\s|$)")
+# A factorial ends no sentence that continues: "5! ways", "10!/(3! 7!)".
+_FACTORIAL = r"(?<=[0-9)])!(?=[ ]+(?:[-a-z=+*/×·(]|[0-9]+!))"
+_END = re.compile(rf"\.(?=\s|$|\*)|[\n\r。！？]|\?(?=\s|$)|(?!{_FACTORIAL})!(?=\s|$)")
+# How sure the text is, not what it answers: "Confidence in answer: 90%".
+_SURE = re.compile(
+    r"\b(?:confidence|certainty)\b[^.,:\n]{0,30}\b(?:in|of|about)\b[^.,:\n]{0,20}$", re.IGNORECASE
+)
 # The answer's sentence continues with what is no part of it.
 _CONTINUATION = re.compile(
     r",\s+(?!and\b|or\b)(?=[A-Za-z]{2})|，(?=[^\W\d_])"
     r"|\s+(?:because|since|so|as|which|where|when|in total|altogether|therefore|after|out of)\b"
     r"|\s+and\s+(?:he|she|it|they|we|I|the|there|this|that)\b"
 )
+# Behind this the answer may begin: what only comments on the words before it is none.
+_TURN = re.compile(
+    r",\s+(?!\s|(?:because|since|as|with|which|where|who|while|although|though)\b)|，"
+)
+_VERDICT = re.compile(
+    r"(?:yes|no|true|false)(?=[,;:]|\s*$|\s+(?:because|since|as)\b)", re.IGNORECASE
+)
+# A quotation mark that the words before it opened.
+_CLOSING = re.compile(r"(\.?)\\?[\"”]")
 _ADVERB = re.compile(
     r"(?:therefore|thus|hence|then|simply|just|clearly|indeed|given by|equal to|exactly|still|"
     r"option|choice|obviously|found to be)[,:]?\s+",
     re.IGNORECASE,
 )
 _CHOICE = re.compile(r"\(?[A-J]\)(?!\w)|[A-J](?=[.:]?(?:\s*$|\s+(?:because|since|as)\b)|[.:,])")
+# "A: 3 + 4 = 7" answers a "Q:".
+_REPLY = re.compile(r"[\s*]*A[*]*:")
 _SPAN = re.compile(
     r"\$\$(?P<dollars>[^$]{1,1000}?)\$\$"
     r"|\\\[(?P<display>.{1,1000}?)\\\]"
@@ -55,6 +77,10 @@ _SPAN = re.compile(
 _PROSE = re.compile(r"(?<![\\A-Za-z{])[a-z]{2,}\s+[a-z]{2,}")
 _TEXT = re.compile(r"\\(?:text|mathrm|mbox)[a-z]*\s*\{[^{}]*\}")
 _CONNECTIVE = re.compile(r"\s*(?:,|;|、|,?\s*(?:and|or|和|或))\s*")
+# To the next item of a list, if that is nothing but a formula.
+_NEXT_ITEM = re.compile(
+    r"\.?[ \t]*\n\s*(?:[-–•*]|[0-9]{1,2}[.)])[ \t]+(?=[$\\][^\n]*[$)\]]\.?[ \t]*(?:\n|$))"
+)
 _IS = re.compile(r"\s(?:is|are|equals|be|=)\s+(?:equal to\s+|exactly\s+)?")
 _TAG = re.compile(r"</?[A-Za-z][\w-]*>")
 _CJK = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff0c\uff1b]+")
@@ -62,14 +88,16 @@ _CJK = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff0c\uff1b]+")
 _TOKEN = re.compile(r"\S+")
 _OPERATOR = re.compile(
     r"(?:[-+−–*/×·÷<>≤≥≈=^:±]|\\(?:cdot|times|div|pm|le|ge|approx)(?![A-Za-z]))+"
-# "A: 3 + 4 = 7" answers a "Q:".
-_REPLY = re.compile(r"[\s*]*A[*]*:")
 )
 _EQUALS = re.compile(r"[=≈]|\\approx(?![A-Za-z])")
 _SEVERAL = re.compile(r"[<>≤≥]|,(?![0-9]{3})|(?:or|and)(?![a-z])")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _FUNCTION = re.compile(r"(?:sqrt|log|ln|sin|cos|tan|exp|pi)(?![A-Za-z])")
 _LETTER = re.compile(r"[(\[]?[A-Za-z][)\],]?")
+_BULLET = re.compile(r"(?<=\n)([ \t>]*)[-–](?=[ \t])")
+# "3 1/2" is one number, and so is "5:30 PM".
+_MIXED = re.compile(r"[0-9]{1,3} (?P<part>[0-9]{1,3})/(?P<whole>[0-9]{1,3})")
+_TIME = re.compile(r"[0-9]{1,2}:[0-9]{2} [AaPp]\.?[Mm]")
 _VALUE = re.compile(r"\d|\\[A-Za-z]|[π∞√∅]")
 _EDGE = "*_`\"“”'"
 
@@ -85,13 +113,25 @@ def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
     for phrase in list(_PHRASE.finditer(text, begin))[: -MAXIMUM_PHRASES - 1 : -1]:
         if phrase.start() < after:
             return None
+        if _SURE.search(text, max(0, phrase.start() - 80), phrase.start()):
+            continue
         rest = text[phrase.end() : phrase.end() + MAXIMUM_SENTENCE]
-        answer, complete = _introduced(rest)
+        if '"' in phrase[0] or "“" in phrase[0]:
+            rest = _CLOSING.sub(r"\1", rest, count=1)
+        answer, complete = _introduced(rest, re.search(_FIRST, phrase[0]) is not None)
         if not answer or not (ended or complete):
             continue
         if after < 0 or _VALUE.search(answer):
             return answer
     return None
+
+
+def last_answer(text: str) -> str | None:
+    """The choice with which a text begins, else its last formula or number."""
+    choice = leading_choice(text)
+    if choice is None or _REPLY.match(text):
+        return last_mathematics(text) or choice
+    return choice
 
 
 def last_mathematics(text: str) -> str | None:
@@ -102,21 +142,30 @@ def last_mathematics(text: str) -> str | None:
             return None
         text = text[cut.end() :]
     items = _items(text)
-    while items and len(items) > 1 and _is_name(items[-1][2]):
-        # "..., where $n$ is their number": not what was asked for.
-        items.pop()
+    while len(items) > 1 and (_is_name(items[-1][2]) or items[-1][2].startswith(("^", "_"))):
+        # "..., where $n$ is their number": not what was asked for; of "5 cm$^2$" no more is.
+        begin, end, content = items.pop()
+        start, before, base = items[-1]
+        if before == begin and content.startswith("^"):  # "10$^6$"
+            items[-1] = (start, end, base + content)
+            break
     if not items:
         return None
     return _with_joined(text, items)
 
 
-def _introduced(rest: str) -> tuple[str | None, bool]:
-    """The answer at the beginning of a text, and whether something ends it there."""
+def _introduced(rest: str, listed: bool) -> tuple[str | None, bool]:
+    """The answer at the beginning of a text, and whether something ends it there.
+
+    `listed`: whether it is the first item of a list.
+    """
     span = _SPAN.match(rest)
     if span is not None and not _is_prose(_content(span)):
         joined = [_content(span)]
         while True:
             connective = _CONNECTIVE.match(rest, span.end())
+            if listed and connective is None:
+                connective = _NEXT_ITEM.match(rest, span.end())
             following = _SPAN.match(rest, connective.end()) if connective else None
             if following is None:
                 break
@@ -126,14 +175,6 @@ def _introduced(rest: str) -> tuple[str | None, bool]:
     end = _END.search(rest)
     sentence = rest[: end.start() if end else len(rest)].strip(" *_`:")
     return _from_sentence(sentence), end is not None and bool(end[0])
-def last_answer(text: str) -> str | None:
-    """The choice with which a text begins, else its last formula or number."""
-    choice = leading_choice(text)
-    if choice is None or _REPLY.match(text):
-        return last_mathematics(text) or choice
-    return choice
-
-
 
 
 def _from_sentence(sentence: str) -> str | None:
@@ -141,9 +182,13 @@ def _from_sentence(sentence: str) -> str | None:
     choice = _CHOICE.match(sentence)
     if choice is not None:
         return sentence if len(sentence) < 60 and choice[0].endswith(")") else choice[0]
+    verdict = _VERDICT.match(sentence)
+    if verdict is not None:
+        return verdict[0]
     cut = _CONTINUATION.search(sentence)
     head = (sentence[: cut.start()] if cut else sentence).strip()
-    if cut and cut[0].startswith((",", "，")) and not _VALUE.search(head) and "$" not in head:
+    turn = _TURN.match(sentence, cut.start()) if cut else None
+    if turn and not _VALUE.search(head) and "$" not in head:
         head = sentence  # "Together, they have 260 sheep"
     if not head or head.lower().startswith("not "):
         return None
@@ -188,7 +233,7 @@ def _items(text: str) -> list[Item]:
 
 def _runs(text: str, begin: int, end: int) -> list[Item]:
     """Maximal runs of plain mathematics: `3 + 4 = 7`, `(3, -4)`, `45%`, `x = 1`."""
-    piece = text[begin:end]
+    piece = _BULLET.sub(r"\1•", text[begin:end])
     for separator in (_CJK, _TAG):
         piece = separator.sub(lambda match: " " * len(match[0]), piece)
     runs: list[Item] = []
@@ -213,11 +258,14 @@ def _runs(text: str, begin: int, end: int) -> list[Item]:
     for token in _TOKEN.finditer(piece):
         word = token[0].strip(_EDGE)
         operator = _OPERATOR.fullmatch(word) is not None
+        last = current[-1][0].strip(_EDGE) if current else ""
+        if last and _is_rest(last, word):
+            current.append(token)
+            continue
         if not operator and (not word or _is_word(word)):
             close()
             continue
         if current:
-            last = current[-1][0].strip(_EDGE)
             ends = last[-1:] in ".;!?" or (last[-1:] == ":" and len(last) > 1)
             group = re.fullmatch(r"[0-9]{3}[.,;!?]?", word) and re.search(
                 r"(?<![0-9])[0-9]{1,3}$", last
@@ -228,6 +276,15 @@ def _runs(text: str, begin: int, end: int) -> list[Item]:
         current.append(token)
     close()
     return runs
+
+
+def _is_rest(last: str, word: str) -> bool:
+    """Whether two tokens are one number: a whole and a fraction, or a time of the day."""
+    both = f"{last} {word.rstrip('.,;:!?')}"
+    mixed = _MIXED.fullmatch(both)
+    if mixed is None:
+        return _TIME.fullmatch(both) is not None
+    return 0 < int(mixed["part"]) < int(mixed["whole"])
 
 
 def _is_word(token: str) -> bool:
