@@ -64,10 +64,10 @@ def extract_answer(
     """The candidate's answer as written, or None if there is none yet (C35).
 
     `markers` are the explicit patterns of the policy's binding; they count at any time, and so do
-    phrases such as `The final answer is`, once their sentence is complete. A letter at the beginning
-    or the last mathematical span or number is taken instead only if the policy ended by itself
-    (`finish == "end"`). So is what stands in a last box that is never closed; in a text that was
-    cut off, such a box is an answer that is not there yet, and no earlier box stands for it.
+    phrases such as `The final answer is`, once their sentence is complete. The letter at the
+    beginning, or the last mathematical span or number, is taken instead only if the policy ended by
+    itself (`finish == "end"`). So is what stands in a last box that is never closed; in a text that
+    was cut off, such a box is an answer that is not there yet, and no earlier box stands for it.
     `thinking_end` is the text that ends the policy's thinking: if the text has it, only what
     follows its last occurrence is searched.
     Raises MarkerError for a pattern that is not a marker.
