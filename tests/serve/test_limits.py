@@ -30,6 +30,12 @@ async def until(served: Served, waiting: int, running: int) -> None:
     raise AssertionError(f"{admission.waiting} wait, {admission.running} run")
 
 
+async def _hold(admission: Admission) -> None:
+    """Room of somebody else's, until it is cancelled."""
+    async with admission.room("other", 3):
+        await asyncio.Event().wait()
+
+
 def test_a_plan_that_may_cost_more_than_allowed_is_refused_with_its_bound() -> None:
     async def asked() -> None:
         async with serving() as served:
@@ -289,6 +295,45 @@ def test_a_budget_is_not_exceeded_by_requests_at_once_and_comes_back() -> None:
     now[0] = 3600.0
     with key.request(100):
         pass
+
+
+def test_a_request_that_never_began_costs_nothing(tmp_path: Path) -> None:
+    """And one that breaks off later costs its bound: the budget is that of one request."""
+    file = tmp_path / "keys.txt"
+    file.write_text("sk-alice-1 tokens=3072\n")
+
+    async def asked() -> None:
+        async with serving(keys=read_keys(file), latency=SLOW, running=3, waiting=1) as served:
+            served.http.headers["authorization"] = "Bearer sk-alice-1"
+            admission = served.service.admission
+            for stream in (False, True):
+                assert (await served.chat("x " * 9000, stream=stream)).status_code == 400
+                async with admission.room("other", 3):
+                    late = await served.chat(stream=stream, tts={"budget": {"seconds": 0.001}})
+                    assert late.status_code == 504
+                    leaves = asyncio.ensure_future(served.chat(stream=stream))
+                    await until(served, 1, 1)
+                    leaves.cancel()
+                    await asyncio.gather(leaves, return_exceptions=True)
+                    await until(served, 0, 1)
+                    waits = asyncio.ensure_future(_hold(admission))
+                    await until(served, 1, 1)
+                    assert (await served.chat(stream=stream)).status_code == 429
+                    waits.cancel()
+                    await asyncio.gather(waits, return_exceptions=True)
+                admission.open = False
+                assert (await served.chat(stream=stream)).status_code == 503
+                admission.open = True
+            breaks_off = asyncio.ensure_future(served.chat())
+            while not served.policy.counts.submitted:
+                await asyncio.sleep(0)
+            breaks_off.cancel()
+            await asyncio.gather(breaks_off, return_exceptions=True)
+            await until(served, 0, 0)
+            refused = (await served.chat(model="majority@n=1")).json()
+            assert "the key has 0 left" in refused["error"]["message"]
+
+    asyncio.run(asked())
 
 
 @pytest.mark.parametrize(

@@ -64,10 +64,12 @@ class ApiKey:
     _seen: float = 0.0
 
     @contextmanager
-    def request(self, bound: int | None) -> Iterator[Callable[[int], None]]:
+    def request(self, bound: int | None) -> Iterator[Callable[[int | None], None]]:
         """One request within the limits; gives the function that takes the tokens it has drawn.
 
-        The plan's bound is reserved until then, so that a budget is never exceeded.
+        The plan's bound is reserved until the end, so that a budget is never exceeded. Then the
+        request is charged with what the function was told last: a number, or `None` where nobody
+        knows, which counts as all that was reserved, as does not calling it.
 
         Args:
             bound: Tokens that the request may draw, at most; `None`: any number.
@@ -80,11 +82,11 @@ class ApiKey:
             raise _refused(message, "concurrency", 1)
         self._take_one()
         reserved = self._reserve(bound)
-        drawn = reserved  # of a request that breaks off nobody knows how many it had drawn
+        drawn = reserved
 
-        def paid(tokens: int) -> None:
+        def paid(tokens: int | None) -> None:
             nonlocal drawn
-            drawn = min(reserved, tokens) if self.tokens is not None else 0.0
+            drawn = reserved if tokens is None else min(reserved, tokens)
 
         self.in_flight += 1
         try:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from tts_runtime.engines.base import PolicyEngine
 from tts_runtime.executor.problem import Events
+from tts_runtime.executor.problem_run import RequestMade
 from tts_runtime.problems import QUESTION, Problem
 from tts_runtime.runs.response import AnswerError, Response
 from tts_runtime.runs.session import Session
@@ -157,17 +158,20 @@ class AnswerService:
         span: RequestSpan,
     ) -> ServedReply:
         drawing = request.stream or request.seconds is not None
-
-        def listen(events: Events) -> None:
-            watch.subscribe(events, served.rounds, drawing=drawing)
-            span.subscribe(events)
-
         seed = request.seed if request.seed is not None else self._seed
         seed = _RANDOM.getrandbits(31) if seed is None else seed
         problem = Problem(request.id or QUESTION, request.text)
         begun = monotonic()
         limit = min(self._seconds, request.seconds or self._seconds)
         with key.request(served.bounds.total.sampled_tokens) as paid:
+
+            def listen(events: Events) -> None:
+                watch.subscribe(events, served.rounds, drawing=drawing)
+                span.subscribe(events)
+                # From now on nobody knows what has been drawn, until there is an answer.
+                events.subscribe(RequestMade, lambda _: paid(None))
+
+            paid(0)  # what is refused, or leaves the queue, has asked no engine
             try:
                 async with asyncio.timeout(limit):
                     async with self.admission.room(key.name, served.rows):
