@@ -143,6 +143,26 @@ def test_a_server_lives_traces_reloads_and_ends(
             assert len(run.tree(problem.id).decisions) == 1
 
 
+def test_a_server_that_starts_again_continues_its_trace(tmp_path: Path) -> None:
+    """Other engines have a directory of their own, which is continued too."""
+    for policy in ("sim", "sim", "sim:7", "sim:8", "sim:7", "sim"):
+
+        async def asked(policy: str = policy) -> None:
+            settings = Settings(policies={"policy": policy})
+            with TraceWriter(tmp_path, settings, ()) as trace:
+                async with serving(record=trace.write) as served:
+                    assert (await served.chat()).status_code == 200
+
+        asyncio.run(asked())
+    first, *others = sorted(tmp_path.iterdir())
+    assert first.name == "majority@n=3"
+    counts = {each.name: len(list(tts_runtime.open_run(each).answers())) for each in others}
+    assert sorted(counts.values()) == [1, 2]
+    run = tts_runtime.open_run(first)
+    assert len(list(run.answers())) == 3
+    assert run.verify() == []
+
+
 def test_a_trace_that_cannot_be_written_stops_no_answer(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

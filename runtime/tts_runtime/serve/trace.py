@@ -1,6 +1,7 @@
 """Answers of a server as run directories, which `tts-show` and `open_run` read.
 
-    DIR/beam_search@n=4/        one run directory per strategy and values of its parameters
+    DIR/beam_search@n=4/            one run directory per strategy and values of its parameters
+    DIR/beam_search@n=4-1f0c29a7/   the same after a change of its file, or with other engines
 
 A request is a problem with an id of its own; its `fields` say which id and seed it was asked with.
 """
@@ -9,12 +10,12 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final, Self
 
 from tts_runtime.problems import Problem
 from tts_runtime.record.files import PROBLEMS, folder_of, open_private, problem_line, seal_of
@@ -35,8 +36,14 @@ _OPEN: Final = 64
 class _Directory:
     """One open run directory."""
 
-    def __init__(self, path: Path, served: Served, settings: Settings, command: Sequence[str]):
-        configuration = configuration_of([served.plan], settings, ("none",))
+    def __init__(
+        self,
+        path: Path,
+        served: Served,
+        configuration: Mapping[str, Any],
+        settings: Settings,
+        command: Sequence[str],
+    ) -> None:
         identity = identity_of(configuration)
         self._seal: Seal = seal_of(identity, "", PROBLEMS)
         self._stack = ExitStack()
@@ -116,12 +123,19 @@ class TraceWriter:
         name = served.name, served.digest
         directory = self._open.get(name)
         if directory is None:
-            # A file that has changed since is another strategy.
-            path = self._path / folder_of(served.name)
-            if path.exists():
-                path = self._path / folder_of(f"{served.name}-{served.digest[:8]}")
-            directory = self._open[name] = _Directory(path, served, self._settings, self._command)
+            directory = self._open[name] = self._opened(served)
             if len(self._open) > _OPEN:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(name)
         return directory
+
+    def _opened(self, served: Served) -> _Directory:
+        """The directory of the strategy's name, if nobody else's answers are there."""
+        configuration = configuration_of([served.plan], self._settings, ("none",))
+        about = served, configuration, self._settings, self._command
+        try:
+            return _Directory(self._path / folder_of(served.name), *about)
+        except RunDirectoryError:
+            # Its file has changed since, or an engine: that is another run.
+            other = f"{served.name}-{identity_of(configuration)[:8]}"
+            return _Directory(self._path / folder_of(other), *about)
