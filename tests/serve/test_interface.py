@@ -212,6 +212,8 @@ def test_reasoning_effort_is_what_the_file_says(tmp_path: Path) -> None:
             assert (await calls(reasoning_effort="high"))["policy_calls"] == 4
             effort = {"effort": "high", "summary": "auto"}
             assert (await calls("responses", reasoning=effort))["policy_calls"] == 4
+            for unset in ({"summary": "auto"}, {"effort": None}):
+                assert (await calls("responses", reasoning=unset))["policy_calls"] == 2
             other = await calls(model="majority@n=3", reasoning_effort="high")
             assert other["ignored"] == ["reasoning_effort"]
             wrong = {"model": "mine", "reasoning_effort": "high; rm"}

@@ -265,6 +265,8 @@ def of_sampling(
         parameter = _SYNONYMS.get(name, name)
         if name == "reasoning" and isinstance(value, Mapping):  # as responses have it
             value = value.get("effort")
+            if value is None:  # it only asks for a summary, say
+                continue
         number = isinstance(value, int | float) and not isinstance(value, bool)
         effort = parameter == _EFFORT and isinstance(value, str)
         if parameter not in parameters:
