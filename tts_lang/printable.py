@@ -29,6 +29,16 @@ def concealed(text: str) -> str:
     return text
 
 
+def concealed_beginning(text: str) -> str:
+    """The beginning of a text that grows, `concealed`: without an end that may become a secret."""
+    text = concealed(text)
+    held = 0
+    for secret in _SECRETS:
+        sizes = range(held + 1, min(len(secret), len(text) + 1))
+        held = max([held, *(size for size in sizes if text.endswith(secret[:size]))])
+    return text[: len(text) - held]
+
+
 def printable_json(data: bytes) -> bytes:
     """`printable` of a JSON text in one line, where control characters are escapes already."""
     if data.isascii() and b"\x7f" not in data and not _SECRETS:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.serve.conftest import Served, serving
 from tests.support.scripted import ScriptedPolicy
+from tts_lang.printable import conceal, concealed, concealed_beginning
 from tts_runtime.binding import Binding, Thinking
 from tts_runtime.engines.base import CandidateError, Fault, GenerateRequest, Generation, Partial
 from tts_runtime.thoughts import ThoughtSplit, split_thought
@@ -116,6 +117,69 @@ def test_tokens_reach_the_openai_client_as_they_are_drawn() -> None:
             assert served.idle()
 
     asyncio.run(asyncio.wait_for(asked(), 15))
+
+
+#: It ends as it begins, and so does a part of it.
+KEY = "sk-0123-sk-0"
+
+
+def test_a_key_that_a_server_repeats_reaches_no_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Token by token, whole, in candidates and in the trace."""
+    monkeypatch.setattr("tts_lang.printable._SECRETS", {})
+    conceal(KEY, "$A_KEY")
+    wrote = "so {0} it {0}s</think>is {0}123: \\boxed{{{0}}} sk-0"
+    extra = {"extra_body": {"tts": {"return": ["candidates", "trace"]}}}
+
+    async def asked() -> None:
+        policy = SteppedPolicy([wrote.format(KEY)], thinking=True)
+        always = policy.binding.thinking
+        assert always is not None
+        policy.binding = policy.binding.model_copy(
+            update={"thinking": always.model_copy(update={"always": True})}
+        )
+        async with listening(policy) as (_, client):
+            stream = await client.chat.completions.create(**ASKED, **extra, seed=1, stream=True)
+            thought, text, events = "", "", []
+            shown = wrote.format("$A_KEY").split("</think>")
+            policy.may_draw(1)
+            async for chunk in stream:
+                events.append(chunk.model_dump_json())
+                if chunk.choices:
+                    delta = chunk.choices[0].delta
+                    thought += getattr(delta, "reasoning_content", None) or ""
+                    text += delta.content or ""
+                    assert not text or thought == shown[0]
+                policy.may_draw(len(KEY) - 1 if thought else 200)
+            whole = await client.chat.completions.create(**ASKED, **extra, seed=1)
+        assert [thought, text] == shown
+        assert whole.choices[0].message.content == text
+        assert whole.tts["answer"] == "$A_KEY"
+        assert whole.tts["candidates"][0]["answer"] == "$A_KEY"
+        assert whole.tts["trace"]["nodes"]
+        for reply in (*events, whole.model_dump_json()):
+            assert KEY not in reply
+
+    asyncio.run(asyncio.wait_for(asked(), 15))
+
+
+@pytest.mark.parametrize("key", ["sk-0123", "abab", "aXa", "aaa", "$A_K", KEY])
+def test_no_beginning_of_a_text_holds_a_part_of_a_key(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tts_lang.printable._SECRETS", {})
+    conceal(key, "$A_KEY")
+    chance = random.Random(1)
+    for _ in range(300):
+        text = "".join(chance.choices([key, *key, "z"], k=6))
+        whole = concealed(text)
+        sent = ""
+        for size in range(len(text) + 1):
+            beginning = concealed_beginning(text[:size])
+            assert beginning.startswith(sent)
+            assert whole.startswith(beginning)
+            assert key not in text[:size] or "$A_K" in beginning
+            sent = beginning
+        assert whole.startswith(sent)
 
 
 def test_completions_and_responses_are_streamed_too() -> None:

@@ -263,7 +263,7 @@ class _Answer(Response):
             if work.done():
                 break
             if (answer := watch.take_news()) is not None:
-                for text in interface.drawn(*interface.grown(answer.thought, answer.text)):
+                for text in interface.drawn(*interface.grown(*answer.shown)):
                     sent_at = now
                     yield text
             # Once the answer is being drawn, nothing else is worth a line.

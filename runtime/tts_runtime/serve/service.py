@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
 from random import SystemRandom
 from time import monotonic
 from typing import Any, Final
 
+from tts_lang.printable import concealed
 from tts_runtime.engines.base import PolicyEngine
 from tts_runtime.executor.problem import Events
 from tts_runtime.executor.problem_run import RequestMade
@@ -131,7 +132,9 @@ class AnswerService:
             model = served.plan.strategy  # only now: metrics have no names that clients invent
             _check_budget(request, served)
             with request_span(model) as span:
-                reply = await self._within_limits(request, served, ignored, key, watch, span)
+                reply = _concealed(
+                    await self._within_limits(request, served, ignored, key, watch, span)
+                )
                 span.replied(reply.usage, [choice.finish for choice in reply.choices])
             status = 200
         except ApiError as error:
@@ -272,6 +275,31 @@ class AnswerService:
 
 def _choice(thought: str, text: str, finish: str | None, answer: str | None) -> ServedChoice:
     return ServedChoice(text, thought, "length" if finish == "length" else "stop", answer)
+
+
+def _concealed(reply: ServedReply) -> ServedReply:
+    """A reply without keys, where a model's server has repeated its own."""
+    choices = [
+        replace(
+            choice,
+            text=concealed(choice.text),
+            thought=concealed(choice.thought),
+            answer=_shown(choice.answer),
+        )
+        for choice in reply.choices
+    ]
+    return replace(reply, choices=choices, extras=_shown(reply.extras))
+
+
+def _shown(value: Any) -> Any:
+    """The same for a value of JSON."""
+    if isinstance(value, str):
+        return concealed(value)
+    if isinstance(value, Mapping):
+        return {name: _shown(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(each) for each in value]
+    return value
 
 
 def _check_budget(request: AnswerRequest, served: Served) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tts_lang.printable import concealed, concealed_beginning
 from tts_runtime.engines.base import Finish, Partial
 from tts_runtime.executor.generation import AnswerDrawn, CandidateMade
 from tts_runtime.executor.problem import Events
@@ -55,6 +56,13 @@ class DrawnAnswer:
     def text(self) -> str:
         """The reply after the thought."""
         return self._split.reply
+
+    @property
+    def shown(self) -> tuple[str, str]:
+        """Both without keys (`concealed`), and without what may turn out to begin one."""
+        # Once the reply has begun, nothing is added to the thought.
+        thought = concealed(self.thought) if self.text else concealed_beginning(self.thought)
+        return thought, concealed_beginning(self.text)
 
     def follows(self, partial: Partial) -> bool:
         """Whether these tokens continue those that were read; else the engine began again."""
