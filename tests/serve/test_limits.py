@@ -85,6 +85,10 @@ def test_a_deadline_gives_the_best_solution_so_far_and_says_so() -> None:
             reply = (await served.chat(model="majority@n=500", tts=tts, seed=1)).json()
             assert reply["tts"]["partial"] is True
             assert reply["choices"][0]["finish_reason"] == "length"
+            usage = reply["usage"]
+            assert usage["completion_tokens"] > 0
+            whole = (await served.chat(model="majority@n=1")).json()["usage"]
+            assert usage["prompt_tokens"] == whole["prompt_tokens"] > 0
             late = await served.chat(model="majority@n=500", tts={"budget": {"seconds": 0.001}})
             assert late.status_code == 504
             assert late.json()["error"]["code"] == "deadline_exceeded"

@@ -282,12 +282,23 @@ def test_at_the_deadline_what_was_drawn_is_the_answer(stream: bool) -> None:
             if not stream:
                 reply = await client.chat.completions.create(**body)
                 text, finish = reply.choices[0].message.content, reply.choices[0].finish_reason
+                usage = reply.usage
             else:
                 text, finish = "", None
+                body["stream_options"] = {"include_usage": True}
                 async for chunk in await client.chat.completions.create(**body, stream=True):
-                    text += chunk.choices[0].delta.content or ""
-                    finish = chunk.choices[0].finish_reason
+                    usage = chunk.usage
+                    for choice in chunk.choices:
+                        text += choice.delta.content or ""
+                        finish = choice.finish_reason
             assert (text, finish) == (TEXT[:8], "length")
+            whole = await client.chat.completions.create(**ASKED)
+            prompt = whole.usage.prompt_tokens
+            assert (usage.prompt_tokens, usage.completion_tokens) == (prompt, 8)
+            assert usage.completion_tokens_details.reasoning_tokens == 0
+            drawn = 8 + whole.usage.completion_tokens
+            metrics = served.service.metrics.text().decode()
+            assert f'tts_tokens_total{{kind="drawn",model="greedy"}} {drawn}.0' in metrics
             assert served.idle()
 
     asyncio.run(asyncio.wait_for(asked(), 15))

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from tts_runtime.executor.requests import Counts
+from tts_runtime.runs.response import TokenUsage
 from tts_runtime.serve.admission import Admission
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -42,6 +44,16 @@ class Metrics:
         }
         for name, (what, read) in gauges.items():
             Gauge(name, what, registry=registry).set_function(read)
+
+    def spent(self, model: str, cost: TokenUsage | Counts) -> None:
+        """Counts the tokens of a request."""
+        counts = {
+            "drawn": cost.policy_tokens,
+            "prompt": cost.prompt_tokens,
+            "scorer": cost.scorer_tokens,
+        }
+        for kind, count in counts.items():
+            self.tokens.labels(model, kind).inc(count)
 
     def text(self) -> bytes:
         """In Prometheus's text format."""

@@ -226,17 +226,15 @@ class AnswerService:
             ]
         if "trace" in request.extras:
             extras["trace"] = _trace(response)
-        drawn, prompt = usage.policy_tokens, usage.prompt_tokens
-        name = served.plan.strategy
-        for kind, count in (("drawn", drawn), ("prompt", prompt), ("scorer", usage.scorer_tokens)):
-            self.metrics.tokens.labels(name, kind).inc(count)
+        prompt = usage.prompt_tokens
+        self.metrics.spent(served.plan.strategy, usage)
         return ServedReply(
             request.model,
             choices,
             {
                 "prompt": prompt,
                 "cached": max(0, prompt - usage.engines.prompt_tokens),
-                "drawn": drawn,
+                "drawn": usage.policy_tokens,
                 "returned": usage.returned_tokens,
             },
             self._fingerprint(served),
@@ -252,18 +250,30 @@ class AnswerService:
         seed: int,
     ) -> ServedReply:
         """The best answer at the deadline, marked as such."""
+        spent = watch.spent()
+        self.metrics.spent(served.plan.strategy, spent)
         best: Best | None = watch.best(streaming=request.stream)
         if best is None:
             message = "the deadline passed before any solution was complete"
             raise ApiError(504, message, "deadline_exceeded")
-        extras: dict[str, Any] = {"answer": best.answer, "seed": seed, "partial": True}
+        extras: dict[str, Any] = {
+            "answer": best.answer,
+            "seed": seed,
+            "partial": True,
+            "policy_calls": spent.policy_calls,
+            "scorer_tokens": spent.scorer_tokens,
+        }
         if ignored:
             extras["ignored"] = sorted(ignored)
-        self.metrics.tokens.labels(served.plan.strategy, "drawn").inc(watch.tokens)
         return ServedReply(
             request.model,
             [_choice(best.thought, best.text, "length", best.answer)],
-            {"prompt": 0, "cached": 0, "drawn": watch.tokens, "returned": best.tokens},
+            {
+                "prompt": spent.prompt_tokens,
+                "cached": 0,
+                "drawn": spent.policy_tokens,
+                "returned": best.tokens,
+            },
             self._fingerprint(served),
             extras,
         )

@@ -14,7 +14,14 @@ from tts_lang.printable import concealed, concealed_beginning
 from tts_runtime.engines.base import Finish, Partial
 from tts_runtime.executor.generation import AnswerDrawn, CandidateMade
 from tts_runtime.executor.problem import Events
-from tts_runtime.executor.problem_run import ReplyArrived
+from tts_runtime.executor.problem_run import (
+    ProblemRun,
+    ReplyArrived,
+    Request,
+    RequestMade,
+    RunStopped,
+)
+from tts_runtime.executor.requests import Counts
 from tts_runtime.executor.rows import Row
 from tts_runtime.executor.scope import Decided, Scored
 from tts_runtime.thoughts import ThoughtSplit, split_thought
@@ -40,7 +47,8 @@ class DrawnAnswer:
         self._node = event.node
         self._policy = event.policy
         self._partial = event.partial
-        self._read = 0
+        #: Tokens of the partial that were read.
+        self.read_tokens = 0
         thinking = event.node.conversation.thinking
         self._split = ThoughtSplit(event.policy.binding, thinking=thinking)
         self._decoder = _Decoder("replace")
@@ -70,15 +78,15 @@ class DrawnAnswer:
 
     def read(self) -> None:
         """Reads the tokens that are new."""
-        new: Sequence[int] = self._partial.ids[self._read :]
-        self._read += len(new)
+        new: Sequence[int] = self._partial.ids[self.read_tokens :]
+        self.read_tokens += len(new)
         pieces = self._policy.pieces
         self._take(b"".join([pieces[token] for token in new]))
 
     def best(self) -> Best:
         """The answer, cut off here."""
         answer, _ = self._policy.written(self._whole, Finish.LENGTH)
-        tokens = self._node.tokens + self._read
+        tokens = self._node.tokens + self.read_tokens
         return Best(self.thought, self.text, answer, Finish.LENGTH.value, tokens)
 
     def _take(self, data: bytes) -> None:
@@ -107,6 +115,9 @@ class Watch:
         self._score: tuple[str, float] | None = None
         self._scores: dict[int, float] = {}
         self._done: list[Row] = []
+        #: Requests that have no reply, and whether it is going to be the answer.
+        self._pending: dict[Request, bool] = {}
+        self._run: ProblemRun | None = None
 
     def subscribe(
         self, events: Events, rounds: int | None = None, *, drawing: bool = False
@@ -122,7 +133,9 @@ class Watch:
         self._rounds = rounds
         if drawing:
             events.subscribe(AnswerDrawn, self._drawn)
+        events.subscribe(RequestMade, self._requested)
         events.subscribe(ReplyArrived, self._replied)
+        events.subscribe(RunStopped, self._stopped)
         events.subscribe(CandidateMade, self._candidate)
         events.subscribe(Scored, self._scored)
         events.subscribe(Decided, self._decided)
@@ -148,7 +161,14 @@ class Watch:
         if not news.done():
             news.set_result(None)
 
+    def _requested(self, event: RequestMade) -> None:
+        self._pending[event.entry] = event.request.on_token is not None
+
+    def _stopped(self, event: RunStopped) -> None:
+        self._run = event.run
+
     def _replied(self, event: ReplyArrived) -> None:
+        self._pending.pop(event.entry, None)
         self.changes += 1
         self.calls += 1
         self.tokens += event.tokens
@@ -183,6 +203,20 @@ class Watch:
         if self._score is not None:
             parts.append(f"best {self._score[0]} {self._score[1]:.2f}")
         return ", ".join(parts)
+
+    def spent(self) -> Counts:
+        """What a run that was broken off has cost, as far as engines tell.
+
+        Of what was in flight: the prompts, and the answer's tokens that were drawn.
+        """
+        if self._run is None:
+            return Counts()
+        costs = self._run.costs
+        while self._pending:
+            entry, is_answer = self._pending.popitem()
+            drawn = self.answer.read_tokens if is_answer and self.answer is not None else 0
+            costs.generated(entry.policy, entry.node, drawn)
+        return costs.counts
 
     def best(self, *, streaming: bool) -> Best | None:
         """The answer as far as it is drawn, if it is `streaming` or no candidate is complete; else
