@@ -143,6 +143,48 @@ def test_a_server_lives_traces_reloads_and_ends(
             assert len(run.tree(problem.id).decisions) == 1
 
 
+def test_a_server_that_ends_says_so_while_requests_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On new connections, too."""
+    made: list[server._Server] = []
+
+    class Kept(server._Server):
+        async def startup(self, sockets: object = None) -> None:
+            await super().startup(sockets)  # type: ignore[arg-type]
+            made.append(self)
+
+    monkeypatch.setattr(server, "_Server", Kept)
+    monkeypatch.setattr(server, "_TICK", 0.01)
+
+    async def life() -> None:
+        serving = asyncio.ensure_future(server.serve(options(["majority"])))
+        while not made and not serving.done():
+            await asyncio.sleep(0.01)
+        port = made[0].servers[0].sockets[0].getsockname()[1]
+        root = f"http://127.0.0.1:{port}"
+
+        async def status(path: str) -> int:
+            async with httpx.AsyncClient(timeout=30) as http:
+                return (await http.get(root + path)).status_code
+
+        async with made[0]._service.admission.room("somebody", 1):
+            assert await status("/ready") == 200
+            made[0].handle_exit(15, None)
+            while made[0].servers[0].is_serving() and await status("/ready") != 503:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)  # uvicorn looks every 0.1 s whether it should end
+            assert await status("/ready") == 503
+            assert await status("/health") == 200
+            asked = {"model": "majority", "messages": [{"role": "user", "content": "1 + 1"}]}
+            async with httpx.AsyncClient(timeout=30) as http:
+                reply = await http.post(f"{root}/v1/chat/completions", json=asked)
+            assert reply.json()["error"]["code"] == "shutting_down"
+        await serving
+        with pytest.raises(httpx.ConnectError):
+            await status("/ready")
+
+    asyncio.run(asyncio.wait_for(life(), 30))
+
+
 def test_a_server_that_starts_again_continues_its_trace(tmp_path: Path) -> None:
     """Other engines have a directory of their own, which is continued too."""
     for policy in ("sim", "sim", "sim:7", "sim:8", "sim:7", "sim"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import sys
@@ -9,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import ip_address
+from math import ceil
 from pathlib import Path
 from socket import gaierror, socket
 from types import FrameType
+from typing import Final
 
 import uvicorn
 
@@ -28,6 +31,8 @@ from tts_runtime.serve.service import AnswerService
 from tts_runtime.serve.trace import TraceWriter
 
 _LOGGER = logging.getLogger(__name__)
+#: Seconds between two looks at what still runs.
+_TICK: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,19 @@ class _Server(uvicorn.Server):
         self._service.admission.open = False
         self.force_exit = self.should_exit
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Ends. While requests run, whoever asks is still told that the server takes no more."""
+        loop = asyncio.get_running_loop()
+        last = loop.time() + self._options.drain
+        admission = self._service.admission
+        while (admission.running or admission.waiting) and not self.force_exit:
+            if loop.time() >= last:
+                break
+            await asyncio.sleep(_TICK)
+        # uvicorn closes its sockets first, then waits for what is still being sent.
+        self.config.timeout_graceful_shutdown = max(0, ceil(last - loop.time()))
+        await super().shutdown(sockets)
 
 
 async def serve(options: ServeOptions) -> None:
