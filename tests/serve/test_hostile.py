@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.serve.conftest import serving
+from tests.support.scripted import Bytes, ScriptedPolicy
 from tts_runtime.engines.sim.engines import SimPolicy
 from tts_runtime.engines.sim.model import SimModel
 from tts_runtime.engines.sim.sim_server import FaultPlan, SimServer
@@ -265,6 +266,50 @@ def test_an_answer_without_a_text_is_an_error() -> None:
                 # A stream may have begun.
                 assert reply.status_code == 400 or (stream and "[DONE]" not in reply.text)
                 assert '"context_length_exceeded"' in reply.text
+
+    asyncio.run(asked())
+
+
+class _Counting(Bytes):
+    """Knows how long the texts were that it has read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """The text's bytes."""
+        self.sizes.append(len(text))
+        return super().encode(text)
+
+
+@pytest.mark.parametrize(
+    ("length", "context", "status", "longest"),
+    [
+        (4_000_000, 1000, 400, 1 << 14),  # of which only a beginning is read
+        (40_000, 30_000, 400, 50_000),  # perhaps it has room: the run reads it
+        (40_000, 50_000, 200, 50_000),
+        (900, 1000, 200, 1000),
+    ],
+)
+def test_of_a_question_without_any_room_only_the_beginning_is_read(
+    length: int, context: int, status: int, longest: int
+) -> None:
+    """Reading all of it would take seconds, in which nobody else is answered."""
+
+    async def asked() -> None:
+        tokenizer = _Counting()
+        policy = ScriptedPolicy(["\\boxed{2}"], context=context, tokenizer=tokenizer)
+        async with serving(policy=policy) as served:
+            tokenizer.sizes.clear()
+            reply = await served.chat("x" * length)
+        assert reply.status_code == status
+        assert max(tokenizer.sizes) <= longest
+        if status != 200:
+            error = reply.json()["error"]
+            assert error["code"] == "context_length_exceeded"
+            assert f"has a context window of {context}" in error["message"]
+            assert longest > 1 << 14 or sum(tokenizer.sizes) <= 2 << 14
 
     asyncio.run(asked())
 

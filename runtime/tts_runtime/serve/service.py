@@ -28,11 +28,14 @@ from tts_runtime.serve.requests import AnswerRequest, of_sampling
 from tts_runtime.serve.spans import RequestSpan, request_span
 from tts_runtime.serve.watch import Best, Watch
 from tts_runtime.thoughts import split_thought
+from tts_runtime.tokens import encode
 
 _LOGGER = logging.getLogger(__name__)
 _RANDOM: Final = SystemRandom()
 #: The executor's message about a prompt that is too long.
 _TOO_LONG: Final = "has a context window of"
+#: Characters of a question that are read at once: some milliseconds.
+_PIECE: Final = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,7 @@ class AnswerService:
             paid(0)  # what is refused, or leaves the queue, has asked no engine
             try:
                 async with asyncio.timeout(limit):
+                    await self._refuse_overlong(served, request.text)
                     async with self.admission.room(key.name, served.rows):
                         self.metrics.waited.observe(monotonic() - begun)
                         response = await self.session.answer(
@@ -192,6 +196,32 @@ class AnswerService:
         if self._record is not None:
             self._record(served, response)
         return self._reply(request, served, ignored, response)
+
+    async def _refuse_overlong(self, served: Served, text: str) -> None:
+        """Refuses a question that no policy has room for.
+
+        A run would first read it whole, which may take seconds, and nobody else is answered
+        meanwhile. Cut into pieces, a text has a few tokens more, but never twice as many.
+
+        Raises:
+            ApiError: It is too long.
+        """
+        if len(text) <= _PIECE:
+            return
+        engines = self.session.prepare(served.plan).bound.program.engines
+        for policy in engines.policies.values():
+            tokens = start = 0
+            while tokens < 2 * policy.context:
+                if start >= len(text):
+                    return
+                tokens += len(encode(policy.tokenizer, text[start : start + _PIECE]))
+                start += _PIECE
+                await asyncio.sleep(0)
+        policy = engines.default
+        raise _too_long(
+            f"the prompt has more than {policy.context} tokens, but policy `{policy.name}` "
+            f"(`{policy.binding.name}`) {_TOO_LONG} {policy.context}"
+        )
 
     def _reply(
         self, request: AnswerRequest, served: Served, ignored: Sequence[str], response: Response
@@ -327,10 +357,14 @@ def _check_budget(request: AnswerRequest, served: Served) -> None:
         )
 
 
+def _too_long(message: str) -> ApiError:
+    return ApiError(400, message, "context_length_exceeded", "messages")
+
+
 def _failed(error: AnswerError) -> ApiError:
     message = str(error)
     if _TOO_LONG in message:
-        return ApiError(400, message, "context_length_exceeded", "messages")
+        return _too_long(message)
     _LOGGER.warning("a strategy failed: %s", message)
     return ApiError(500, f"the strategy failed: {message}", "strategy_failed")
 
