@@ -304,7 +304,7 @@ def test_a_budget_is_not_exceeded_by_requests_at_once_and_comes_back() -> None:
 def test_a_request_that_never_began_costs_nothing(tmp_path: Path) -> None:
     """And one that breaks off later costs its bound: the budget is that of one request."""
     file = tmp_path / "keys.txt"
-    file.write_text("sk-alice-1 tokens=3072\n")
+    file.write_text("sk-alice-1 tokens=768\n")
 
     async def asked() -> None:
         async with serving(keys=read_keys(file), latency=SLOW, running=3, waiting=1) as served:
