@@ -81,6 +81,46 @@ def test_a_log_probability_of_null_is_a_missing_value(api: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["It", " is"], 1),
+        (["It", "is", "\\boxed{42}."], 1),
+        (["It", "\u0120is", "\u0120\\boxed{42}."], 1),
+        (["It", " is", " \\boxed{42}."], 0),
+    ],
+)
+def test_the_text_counts_where_tokens_do_not_spell_it(
+    names: list[str], said: int, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        first = asked.body["max_tokens"] == 1
+        listed = [{"token": name, "logprob": -1.0} for name in (names[:1] if first else names)]
+        reply = chat("It", "length", 1) if first else chat(RIGHT, "stop", 9)
+        reply.body["choices"][0]["logprobs"] = {"content": listed}
+        return reply
+
+    with serving(chats_only(answer)) as server:
+        policies = {"policy": f"openai:{server.root}/v1#m"}
+        settings = Settings(policies=policies, scorers={}, out=tmp_path / "run")
+        [result] = run("greedy", PROBLEMS, settings=settings)
+    assert result.summary.accuracy == 1.0
+    assert [each.added for each in candidates(tmp_path / "run")] == [RIGHT, RIGHT]
+    assert result.summary.policy_tokens == 2 * 9
+    assert caplog.text.count("do not spell") == said
+
+
+def test_names_of_a_vocabulary_are_no_tokens() -> None:
+    def answer(asked: Asked) -> Reply:
+        reply = chat(" It" if asked.body["max_tokens"] == 1 else RIGHT)
+        reply.body["choices"][0]["logprobs"] = {"content": [{"token": "\u0120It", "logprob": -1.0}]}
+        return reply
+
+    with serving(chats_only(answer)) as server:
+        assert result_of(server).summary.accuracy == 1.0
+    assert "logprobs" not in server.sent()[-1]
+
+
+@pytest.mark.parametrize(
     ("first", "message"),
     [
         (Reply({"error": {"message": "no such deployment", "code": 404}}), "HTTP 404: no such"),

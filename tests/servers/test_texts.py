@@ -60,6 +60,10 @@ def said(drawn: list[SampledToken]) -> list[bytes]:
     return [b"END" if each.token == END else TEXT.pieces[each.token] for each in drawn]
 
 
+#: A character and a stop text, which come evenly in as many pieces as there are tokens.
+SPOILT_STOP = ["é".encode(), b"\n", b"\n"]
+
+
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
@@ -75,11 +79,48 @@ def said(drawn: list[SampledToken]) -> list[bytes]:
         (chunk("a<stop>", "a", "<stop>"), [b"a", b"END"]),
         # A character spread over two tokens is spoilt in both, and whole in the text.
         (chunk("aé", "a", "\ufffd", "\ufffd"), [b"a", "é".encode(), b""]),
+        (chunk("é", "\ufffd", "\ufffd", "<eos>", finish="stop"), ["é".encode(), b"", b"END"]),
+        (chunk("é", "\ufffd", "\ufffd", "\n\nb", finish="stop", stop="\n\n"), SPOILT_STOP),
+        # An end of several tokens; white space before the text that the server removes.
+        (chunk("ab", "a", "b", "<e", "os>", finish="stop"), [b"a", b"b", b"END"]),
+        (chunk("ab", "\n", " a", "b", finish="length"), [b"", b"a", b"b"]),
+        # Tokens that do not spell the text: some of them, their names, without their spaces.
+        (chunk("ab c", "a", finish="stop"), [b"ab", b" c", b"END"]),
+        (chunk("ab c", "ab", "\u0120c", finish="stop"), [b"ab", b" c", b"END"]),
+        (chunk("ab c", "ab", "c", finish="length"), [b"ab", b" c"]),
+        (chunk("ab", "a", "b", "c", finish="length"), [b"ab"]),
+        (chunk("ab é c", "ab", " \ufffd", "\ufffd"), [b"ab", " é".encode(), b" c"]),
         (chunk("", finish="stop"), [b"END"]),
     ],
 )
 def test_what_a_server_tells_becomes_tokens(reply: Chunk, expected: list[bytes]) -> None:
     assert said(VOCABULARY.drawn(reply)) == expected
+
+
+@pytest.mark.parametrize(
+    ("events", "expected", "failed"),
+    [
+        ([("a", [b"a"]), (" b", [b" b"])], "a b", False),
+        # The text comes behind its tokens: parts of a character, what may begin a stop text.
+        ([("", [b"\xc3"]), ("\u00e9!", [b"\xa9", b"!"])], "\u00e9!", False),
+        ([("", [b"a"]), ("", [b"b"]), ("abc", [b"c"])], "abc", False),
+        ([("", [b" \xef\xbf\xbd"]), (" \u00e9", [b"\xef\xbf\xbd"])], " \u00e9", False),
+        ([("a", [b"a"]), (" b", ["\u0120b".encode()])], "a b", True),
+        ([("ab c", [b"ab"]), ("d", [b"d"])], "ab cd", True),
+        ([("", [b"x"]), ("y", [b"y"])], "xy", False),
+    ],
+)
+def test_tokens_of_a_stream_may_come_before_their_text(
+    events: list[tuple[str, list[bytes]]], expected: str, failed: bool
+) -> None:
+    spelling = VOCABULARY.spelling(streamed=True)
+    ids: list[int] = []
+    for text, names in events:
+        tokens = tuple(ReplyToken(name, None, -1.0) for name in names)
+        reply = Chunk(text, tokens, None, None, None)
+        ids += [each.token for each in VOCABULARY.drawn(reply, spelling=spelling)]
+    assert to_bytes(TEXT, ids).decode() == expected
+    assert spelling.failed is failed
 
 
 def follow(pieces: list[str], prefix: str = "", size: int = 50) -> tuple[bytes, Finish | None]:

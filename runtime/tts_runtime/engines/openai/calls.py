@@ -63,9 +63,12 @@ class PendingGeneration:
         self._limited: int | None = None
         self._told = self._guessed = False
         self._letters = 0
+        self._spelling = vocabulary.spelling(streamed=False)
         self._thoughts = ThoughtTracker(request, served, binding, vocabulary.tokenizer)
         #: Tokens after which a limit of the server's own cut the answer, if one did.
         self.cut: int | None = None
+        #: The server's tokens did not spell its text.
+        self.misspelt = False
         self._drawn = 0
         self._prefilled = 0
 
@@ -129,6 +132,7 @@ class PendingGeneration:
         """Notes how it was sent: its limit (`None`: the server's own), streamed or not."""
         self._limited = tokens
         self._streamed = streamed
+        self._spelling = self._vocabulary.spelling(streamed=streamed)
 
     def take(self, chunk: Chunk) -> None:
         """Takes a reply, or a piece of one.
@@ -143,13 +147,14 @@ class PendingGeneration:
         if self.ranked and chunk.tokens:
             self.tracker.feed([self._chosen(self.likeliest(chunk))])
             return
-        told = bool(chunk.tokens)
-        self._told = self._told or told
-        self._guessed = self._guessed or not (told or not chunk.text)
         for part, counted in self._thoughts.parts(chunk, usage, self.tracker):
             self._letters += len(part.text)
-            drawn = self._vocabulary.drawn(part, self._counted(part, counted), self.tracker.borders)
-            self.tracker.feed(drawn)
+            many, borders = self._counted(part, counted), self.tracker.borders
+            self.tracker.feed(self._vocabulary.drawn(part, many, borders, self._spelling))
+        wrong = self._spelling.failed
+        self.misspelt = self.misspelt or wrong
+        self._told = bool(self._told or chunk.tokens) and not wrong
+        self._guessed = self._guessed or wrong or bool(chunk.text and not chunk.tokens)
 
     def _believed(self, usage: Usage | None) -> Usage | None:
         """A server's counts, unless they exceed its window."""

@@ -111,7 +111,7 @@ class OpenAIPolicy(PolicyEngine):
         self._ranks: OrderedDict[tuple[tuple[int, ...], ...], Chunk] = OrderedDict()
         self._in_flight: InFlight[Generation] = InFlight()
         self._cancelled = 0
-        self._cut_said = False
+        self._cut_said = self._misspelt_said = False
         self._slots = limits.concurrency
         _LOGGER.info("policy `%s`: %s", served.model, self.chosen)
 
@@ -155,6 +155,8 @@ class OpenAIPolicy(PolicyEngine):
             raise CandidateError(Fault.FILTERED, str(error)) from error
         if pending.cut is not None:
             self._say_cut(pending.cut)
+        if pending.misspelt:
+            self._say_misspelt()
         found = pending.result()
         self._check_form(request, found)
         return found
@@ -188,6 +190,16 @@ class OpenAIPolicy(PolicyEngine):
                 "the window with ?context=TOKENS",
                 self._client.address.base,
                 tokens,
+            )
+
+    def _say_misspelt(self) -> None:
+        """Warns once that the server's tokens are not those of its texts."""
+        if not self._misspelt_said:
+            self._misspelt_said = True
+            _LOGGER.warning(
+                "server %s lists tokens that do not spell its answer: the text counts, without "
+                "their log-probabilities",
+                self._client.address.base,
             )
 
     def _known_rank(self, pending: PendingGeneration) -> bool:

@@ -273,7 +273,7 @@ async def find_interface(
             if nothing and chunk.finish == "stop":
                 silent = True
                 continue  # an empty reply; if it was cut, its thoughts are hidden
-            top = len(chunk.tokens[0].top) if chunk.told else -1
+            top = len(chunk.tokens[0].top) if chunk.told and _spelled(chunk) else -1
             numbered = found.ids and chunk.numbered
             return replace(found, top=top, numbered=numbered, thinks=bool(chunk.thought))
     if failure is None or silent:
@@ -281,6 +281,14 @@ async def find_interface(
             f"server {client.address.base}: `{served.model}` returns only empty replies"
         )
     raise failure
+
+
+def _spelled(chunk: replies.Chunk) -> bool:
+    """Whether a reply's tokens may spell its text: those of no other text are of no use."""
+    data = [token.data for token in chunk.tokens]
+    joined = b"".join(each for each in data if each is not None)
+    text = chunk.text.encode("utf-8", "replace")
+    return None in data or text in joined or "\ufffd".encode() in joined
 
 
 _PATHS = {"completions": "completions", "chat": "chat/completions"}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Final
 
 from tts_runtime.engines.openai.replies import Chunk, ReplyToken
 from tts_runtime.tokens import TEXT, Tokenizer, Trusted, encode, split_evenly, split_text, to_text
 
+#: What stands in a text for a part of a character.
+_GARBLED: Final = "\ufffd".encode()
 #: An id that no tokenizer has: the policy ended, by any end token.
 END = -1
 
@@ -29,6 +32,65 @@ class SampledToken:
     token: int
     logprob: float = math.nan
     top: tuple[float, ...] = ()
+
+
+class Spelling:
+    """Which tokens of one reply spell its text; the text is what counts.
+
+    Some servers list only a part of the tokens, or show them as their vocabulary has them. In a
+    stream tokens may come before their text: characters of several tokens are held back.
+
+    Args:
+        streamed: The reply comes in pieces.
+        names: Texts of tokens that end a solution.
+    """
+
+    def __init__(self, *, streamed: bool = False, names: Collection[str] = ()) -> None:
+        self._streamed = streamed
+        self._names = tuple(name.encode() for name in names if name)
+        self._ahead = b""
+        #: Tokens did not spell their text, and were not used.
+        self.failed = False
+
+    def due(self, text: bytes) -> bytes:
+        """The part of a piece's text that earlier tokens have not spelled."""
+        ahead = self._ahead
+        if ahead.startswith(text):
+            self._ahead = ahead[len(text) :]
+            return b""
+        self._ahead = b""
+        return text.removeprefix(ahead)
+
+    def pieces(
+        self, data: Sequence[bytes], text: bytes, stop: bytes, *, ended: bool
+    ) -> Sequence[bytes] | None:
+        """The bytes of the tokens that spell a text; `None` if they do not.
+
+        `stop`: the stop text behind it, which tokens have and texts do not. `ended`: the tokens
+        behind the text are its end.
+        """
+        if not self._streamed:
+            data = _behind_blanks(data, text)
+        if ended and b"".join(data).startswith(text):
+            data = _spelling(data, len(text))
+        elif ended and _garbled(data[:-1], text):
+            data = data[:-1]
+        joined = b"".join(data)
+        if to_text(joined) == to_text(text):
+            return data
+        if _GARBLED not in joined and joined.startswith(text):
+            rest = joined[len(text) :]
+            if self._streamed:
+                self._ahead += rest
+                return data
+            if (stop and rest.startswith(stop)) or _is_end(rest, self._names):
+                return data
+        elif _garbled(data, text, stop) or (self._streamed and _GARBLED in joined):
+            # A character that spans several tokens is spoilt in each of them.
+            whole = to_text(text + stop)
+            return [each.encode() for each in split_evenly(whole, len(data))]
+        self.failed = self.failed or bool(data and text)
+        return None
 
 
 class Vocabulary:
@@ -54,12 +116,16 @@ class Vocabulary:
         self._marks = re.compile("|".join(map(re.escape, marks)) or r"(?!)")
 
     def drawn(
-        self, chunk: Chunk, counted: int = 0, borders: Callable[[bytes], list[int]] | None = None
+        self,
+        chunk: Chunk,
+        counted: int = 0,
+        borders: Callable[[bytes], list[int]] | None = None,
+        spelling: Spelling | None = None,
     ) -> list[SampledToken]:
         """The tokens of a chunk; the last is `END` if the policy ended in it.
 
         `counted`: its number of tokens, if known. `borders`: places where a token must end in a
-        text without token information.
+        text without token information. `spelling`: of the reply, where it comes in pieces.
         """
         ended = chunk.finish == "stop" and chunk.stop is None
         found: list[SampledToken] = []
@@ -75,25 +141,27 @@ class Vocabulary:
                 )
             return found
         end = SampledToken(END, 0.0)
+        spelling = spelling or Spelling(names=self._names)
+        text = spelling.due(chunk.text.encode("utf-8", "replace"))
+        stop = (chunk.stop or "").encode("utf-8", "replace")
         data = [token.data or b"" for token in tokens]
-        text = chunk.text.encode("utf-8", "replace")
-        if ended and tokens and b"".join(data[:-1]) == text:
-            end = _drawn(tokens[-1], END)
-            tokens, data = tokens[:-1], data[:-1]
-        if tokens:
-            if not self._whole(data, text):
-                data = [
-                    piece.encode("utf-8", "replace")
-                    for piece in split_evenly(chunk.text, len(data))
-                ]
-            for token, piece in zip(tokens, data, strict=True):
+        pieces = spelling.pieces(data, text, stop, ended=ended) if tokens else None
+        if pieces is None:
+            guessed = self._guessed(text + stop, counted, borders)
+            found = [SampledToken(each) for each in guessed]
+        else:
+            if len(pieces) < len(tokens):
+                end = _drawn(tokens[len(pieces)], END)
+            for token, piece in zip(tokens, pieces, strict=False):
                 if token.data is not None and to_text(token.data) in self._names:
                     found.append(_drawn(token, END))
                 else:
                     found += self._pieces(piece, token)
-        else:
-            found = [SampledToken(each) for each in self._guessed(chunk, counted, borders)]
         return [*found, end] if ended else found
+
+    def spelling(self, *, streamed: bool) -> Spelling:
+        """What compares the tokens of a reply with its text."""
+        return Spelling(streamed=streamed, names=self._names)
 
     @property
     def numbered(self) -> bool:
@@ -113,11 +181,10 @@ class Vocabulary:
         return [each.token for each in self._pieces(data, ReplyToken(None, None))]
 
     def _guessed(
-        self, chunk: Chunk, counted: int, borders: Callable[[bytes], list[int]] | None
+        self, data: bytes, counted: int, borders: Callable[[bytes], list[int]] | None
     ) -> Sequence[int]:
         """Ids of a text without token information."""
-        text = chunk.text + (chunk.stop or "")
-        data = text.encode("utf-8", "replace")
+        text = to_text(data)
         places = borders(data) if borders is not None else []
         if self.numbered or not text:
             parts = [data[start:end] for start, end in pairwise([0, *places, len(data)])]
@@ -139,15 +206,6 @@ class Vocabulary:
         spans = tuple(found.span() for found in self._marks.finditer(text))
         return encode(self.tokenizer, Trusted(text, spans))
 
-    def _whole(self, data: Sequence[bytes], text: bytes) -> bool:
-        """Whether the tokens' texts are reliable.
-
-        A stop text is missing in the text but not in the tokens; a character that spans several
-        tokens is garbled in each of them.
-        """
-        joined = b"".join(data)
-        return joined == text or "�".encode() not in joined
-
     def _pieces(self, data: bytes, token: ReplyToken) -> list[SampledToken]:
         """A token's id, or several ids if no single one has its text."""
         if not self.numbered:
@@ -168,3 +226,43 @@ class Vocabulary:
 
 def _drawn(token: ReplyToken, number: int) -> SampledToken:
     return SampledToken(number, token.logprob, tuple(logprob for _, logprob in token.top))
+
+
+def _ascii(data: bytes) -> bytes:
+    return data.translate(None, bytes(range(128, 256)))
+
+
+def _garbled(data: Sequence[bytes], text: bytes, stop: bytes = b"") -> bool:
+    """Whether tokens spell a text, and the stop text behind it, but for spoilt characters."""
+    joined, whole = b"".join(data), _ascii(text + stop)
+    if _GARBLED not in joined:
+        return False
+    return _ascii(joined).startswith(whole) if stop else _ascii(joined) == whole
+
+
+def _is_end(rest: bytes, names: tuple[bytes, ...]) -> bool:
+    """Whether tokens behind a text are an end, or a part of a character."""
+    return rest.startswith(names) or not to_text(rest).strip("\ufffd")
+
+
+def _spelling(data: Sequence[bytes], size: int) -> Sequence[bytes]:
+    """The first tokens, of this size together; all of them if no token ends there."""
+    for many, piece in enumerate(data):
+        if size <= 0:
+            return data[:many] if not size else data
+        size -= len(piece)
+    return data
+
+
+def _behind_blanks(data: Sequence[bytes], text: bytes) -> Sequence[bytes]:
+    """Tokens without the white space before a text, which some servers remove."""
+    joined = b"".join(data)
+    bare = joined.lstrip()
+    if joined.startswith(text) or not bare.startswith(text):
+        return data
+    blank = len(joined) - len(bare)
+    found = []
+    for piece in data:
+        found.append(piece[blank:])
+        blank = max(0, blank - len(piece))
+    return found
