@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tts_runtime.engines.base import Finish, GenerateRequest, Limits, Sampling
 from tts_runtime.engines.http.retry import Transient
 from tts_runtime.engines.http.semaphore import PrioritySemaphore
-from tts_runtime.engines.openai.replies import Chunk, ReplyToken, read
+from tts_runtime.engines.openai.replies import Chunk, ReplyToken, Usage, read
 from tts_runtime.engines.openai.sampled import (
     END,
     SampledToken,
@@ -198,6 +198,29 @@ def test_steps_are_those_of_the_text() -> None:
 def test_replies_that_make_no_sense_are_asked_for_again(reply: object) -> None:
     with pytest.raises(Transient):
         read(reply)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "counts", "drawn", "thought"),
+    [
+        (10, {"completion_tokens": 20, "total_tokens": 30}, 20, None),
+        (10, {"completion_tokens": 20, "reasoning_tokens": 15, "total_tokens": 30}, 20, 15),
+        # Thoughts that are not among the drawn ones: xAI's, Gemini's, and without a total.
+        (32, {"completion_tokens": 100, "reasoning_tokens": 94, "total_tokens": 226}, 194, 94),
+        (10, {"completion_tokens": 20, "total_tokens": 1230}, 1220, 1200),
+        (10, {"completion_tokens": 20, "reasoning_tokens": 90}, 110, 90),
+        # Totals that do not fit.
+        (10, {"completion_tokens": 20, "total_tokens": 5}, 20, None),
+        (10, {"completion_tokens": 20, "total_tokens": None}, 20, None),
+        (None, {"completion_tokens": 20, "total_tokens": 30}, 20, None),
+    ],
+)
+def test_what_a_server_bills_was_drawn(
+    prompt: int | None, counts: dict[str, int | None], drawn: int, thought: int | None
+) -> None:
+    usage = {**counts, **({} if prompt is None else {"prompt_tokens": prompt})}
+    reply = {"choices": [{"text": "a", "finish_reason": "stop"}], "usage": usage}
+    assert read(reply).usage == Usage(prompt or 0, drawn, thought)
 
 
 def test_a_gate_passes_a_given_place_on_when_its_taker_is_cancelled() -> None:

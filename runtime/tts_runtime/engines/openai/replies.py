@@ -235,8 +235,13 @@ def _usage(usage: object) -> Usage | None:
     thought = number(_inner(usage, "completion_tokens_details").get("reasoning_tokens"))
     if thought is None:
         thought = number(usage.get("reasoning_tokens"))
-    if thought is not None and thought > drawn:
-        drawn += thought  # counted separately from the others
+    # Some servers count thoughts separately; where they do not say how many, the total does.
+    total = number(usage.get("total_tokens"))
+    more = 0 if total is None or "prompt_tokens" not in usage else total - prompt - drawn
+    if more <= 0:
+        more = thought if thought is not None and thought > drawn else 0
+    drawn += more
+    thought = more or None if thought is None else thought
     return Usage(max(0, prompt - cached), drawn, thought)
 
 
