@@ -223,6 +223,20 @@ def test_what_a_server_bills_was_drawn(
     assert read(reply).usage == Usage(prompt or 0, drawn, thought)
 
 
+@pytest.mark.parametrize(
+    "logprobs",
+    [
+        {"tokens": [12, 13], "token_logprobs": [-0.1, -0.1], "top_logprobs": []},
+        {"tokens": ["a", None], "token_logprobs": [-0.1, -0.1]},
+        {"content": [{"token": 12, "logprob": -0.1}]},
+        {"content": [None]},
+    ],
+)
+def test_tokens_without_a_text_are_missing(logprobs: dict[str, object]) -> None:
+    found = read({"choices": [{"text": "a", "finish_reason": "stop", "logprobs": logprobs}]})
+    assert (found.text, found.tokens, found.told) == ("a", (), False)
+
+
 def test_a_gate_passes_a_given_place_on_when_its_taker_is_cancelled() -> None:
     async def main() -> list[int]:
         semaphore, entered = PrioritySemaphore(1), []

@@ -254,10 +254,11 @@ def _tokens(logprobs: Mapping[str, Any]) -> tuple[list[ReplyToken], bool]:
     """The tokens of a reply, and whether it has any token information."""
     content = logprobs.get("content")
     if isinstance(content, list):
-        return [_chat_token(each) for each in content], bool(content)
+        tokens = [_chat_token(each) for each in content if _named(each)]
+        return (tokens, bool(tokens)) if len(tokens) == len(content) else ([], False)
     names = logprobs.get("tokens")
-    if not isinstance(names, list):
-        return [], False
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return [], False  # MLX has ids there, of a tokenizer that may be another
     many = len(names)
     numbers = logprobs.get("token_logprobs") or [None] * many
     tops = logprobs.get("top_logprobs") or [None] * many
@@ -267,8 +268,6 @@ def _tokens(logprobs: Mapping[str, Any]) -> tuple[list[ReplyToken], bool]:
         raise Spoilt("the answer has not as many log-probabilities as tokens")
     found = []
     for name, value, several in zip(names, numbers, tops, strict=True):
-        if not isinstance(name, str):
-            raise _unknown(f"logprobs.tokens: {type(name).__name__}, not a text")
         token, logprob = _numbered(name), _logprob(value)
         top: tuple[tuple[str | int, float], ...]
         if several == {name: value} and not math.isnan(logprob):
@@ -293,15 +292,17 @@ def _bare(ids: object, numbers: object) -> list[ReplyToken]:
     ]
 
 
-def _chat_token(found: object) -> ReplyToken:
-    if not isinstance(found, Mapping) or not isinstance(found.get("token"), str):
-        raise _unknown("logprobs.content: a token without its text")
+def _named(found: object) -> bool:
+    return isinstance(found, Mapping) and isinstance(found.get("token"), str)
+
+
+def _chat_token(found: Mapping[str, Any]) -> ReplyToken:
     name, data = found["token"], found.get("bytes")
     tops = found.get("top_logprobs")
     top = {
         each["token"]: each.get("logprob")
         for each in (tops if isinstance(tops, list) else ())
-        if isinstance(each, Mapping) and isinstance(each.get("token"), str)
+        if _named(each)
     }
     encoded = name.encode("utf-8", "replace") if data is None else _bytes(data)
     return ReplyToken(encoded, None, _logprob(found.get("logprob")), _sorted(top))
