@@ -303,6 +303,38 @@ def test_lists_of_models(kind: str) -> None:
     assert server.sent()[-1]["max_tokens"] < 512
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_may_not_list_models_may_use_them(status: int, tts_run: Command) -> None:
+    closed = refused("Missing scopes: api.model.read", status)
+    with serving(chats_only(lambda _asked: chat(RIGHT)), closed) as server:
+        assert result_of(server, options="context=512").summary.accuracy == 1.0
+        code, _, said = tts_run("greedy", *ARITH, "--policy", f"openai:{server.root}/v1#m")
+    assert code == 2
+    assert "Missing scopes" in said
+    assert ("add `?context=TOKENS`" in said) == (status == 403)
+
+
+def test_a_key_that_may_do_nothing_is_refused(tts_run: Command) -> None:
+    closed = refused("no such key", 401)
+    with serving(lambda _asked: closed, closed) as server:
+        policy = f"openai:{server.root}/v1#m?context=512"
+        code, _, said = tts_run("greedy", *ARITH, "--policy", policy)
+    assert (code, len(server.sent())) == (2, 1)
+    assert "HTTP 401: no such key" in said
+
+
+def test_a_variant_of_a_listed_model_need_not_be_listed(tts_run: Command) -> None:
+    with serving(chats_only(lambda _asked: chat(RIGHT)), models(id="a/one")) as server:
+        name = f"openai:{server.root}/v1#a/one:nitro"
+        settings = Settings(policies={"policy": name}, scorers={})
+        [result] = run("greedy", [Problem("1", "What?", "42")], settings=settings)
+        code, _, said = tts_run("greedy", *ARITH, "--policy", f"openai:{server.root}/v1#a/on:nitro")
+    assert result.summary.accuracy == 1.0
+    assert server.sent()[-1]["model"] == "a/one:nitro"
+    assert code == 2
+    assert "has no model `a/on:nitro`" in said
+
+
 @pytest.mark.parametrize("listed", [{"data": 5}, {"data": None}, [], 7, {"data": [3, None]}, None])
 def test_a_list_that_is_none_says_nothing(listed: Any, tts_run: Command) -> None:
     with serving(chats_only(lambda _asked: chat(RIGHT)), Reply(listed)) as server:
@@ -325,11 +357,15 @@ def test_windows_that_are_none(value: Any) -> None:
         ("llamacpp", "/props", {"default_generation_settings": {"n_ctx": 300}}),
         ("library", "/api/show", {"parameters": "stop x\nnum_ctx 300", "model_info": {"a": 1}}),
         ("library", "/api/show", {"model_info": {"qwen2.context_length": 300}}),
+        ("bartowski", "/api/show", {"model_info": {"llama.context_length": 300}}),
         ("organization_owner", "/api/v0/models/m", {"loaded_context_length": 300}),
     ],
 )
 def test_windows_that_a_server_runs_a_model_with(owner: str, path: str, said: Any) -> None:
-    listed = {"data": [{"id": "m", "owned_by": owner, "meta": {"n_ctx_train": 4096}}]}
+    entry = {"id": "m", "owned_by": owner, "meta": {"n_ctx_train": 4096}}
+    if owner == "bartowski":  # of Ollama's models, only those of its library have it as owner
+        entry = {"id": "m:latest", "owned_by": owner}
+    listed = {"data": [entry]}
 
     def answer(asked: Asked) -> Reply:
         if asked.path == "/v1/models":

@@ -86,8 +86,10 @@ class ServedModel:
         return self.vllm or not self.chat
 
 
-async def find_model(client: HttpClient) -> ServedModel:
+async def find_model(client: HttpClient, context: int | None = None) -> ServedModel:
     """The model that an address names, or the server's only one.
+
+    `context`: the window, if the user says it: a key that may not list models does then, too.
 
     Raises:
         EngineError: It is not there; the message lists what is.
@@ -98,15 +100,20 @@ async def find_model(client: HttpClient) -> ServedModel:
         listed = await client.retried(partial(client.get, f"{client.address.base}/models"))
     except Refused as error:
         # No list, or a protected one: the first request will show.
-        if error.status not in (*_ABSENT, 400) or not asked:
-            raise
+        passed = (*_ABSENT, 400) if context is None else (*_ABSENT, 400, 401, 403)
+        if error.status not in passed or not asked:
+            hint = "; if it may use models but not list them, add `?context=TOKENS`"
+            message = f"{error}{hint if error.status == 403 and asked else ''}"
+            raise Refused(message, error.status, error.words, error.raw) from None
     models = {name: entry for entry in _entries(listed) if (name := _name(entry))}
     if not models and asked:
         return await _with_window(client, ServedModel(asked), {})
     if not asked and len(models) == 1:
         asked = next(iter(models))
-    found = next((each for each in (asked, f"{asked}:latest") if each in models), None)
-    if found is None:  # Ollama's default tag is `latest`
+    # Ollama's default tag is `latest`; OpenRouter does not list all variants (`MODEL:nitro`).
+    names = (asked, f"{asked}:latest", asked.rpartition(":")[0])
+    found = next((each for each in names if each in models), None)
+    if found is None:
         raise EngineError(_not_there(client, asked, list(models)))
     entry = models[found]
     root = entry.get("root")
@@ -116,7 +123,7 @@ async def find_model(client: HttpClient) -> ServedModel:
         sglang=entry.get("owned_by") == "sglang",
         root=root if isinstance(root, str) else None,
     )
-    return await _with_window(client, served, entry)
+    return await _with_window(client, served, entry, tagged=":" in found)
 
 
 def _entries(listed: Any) -> list[Mapping[str, Any]]:
@@ -139,15 +146,19 @@ def _name(entry: Mapping[str, Any]) -> str:
 
 
 async def _with_window(
-    client: HttpClient, served: ServedModel, entry: Mapping[str, Any]
+    client: HttpClient, served: ServedModel, entry: Mapping[str, Any], *, tagged: bool = False
 ) -> ServedModel:
     """The model with its window: from the server's own description, else from its list of models.
 
-    llama.cpp and Ollama run a model with a window of their own, which takes precedence.
+    llama.cpp and Ollama run a model with a window of their own, which takes precedence. `tagged`:
+    it is listed with a tag, as Ollama's are, whoever owns them (`hf.co/OWNER/MODEL:latest`).
     """
+    listed = window_in(entry)
     own = _OWN_WORDS.get(str(entry.get("owned_by")))
+    if own is None and tagged and listed is None:
+        own = _OWN_WORDS["library"]
     window = None if own is None else await _own_window(client, served.model, own)
-    return replace(served, window=window or window_in(entry))
+    return replace(served, window=window or listed)
 
 
 async def _own_window(client: HttpClient, model: str, path: str) -> int | None:

@@ -71,7 +71,7 @@ async def open_server(client: HttpClient, options: ServerOptions, fields: Fields
     Raises:
         EngineError, BindingError: It cannot be used; the message says why.
     """
-    served = await find_model(client)
+    served = await find_model(client, options.context)
     if options.context is not None:
         served = replace(served, window=options.context)
     if options.tokenizer is not None:
