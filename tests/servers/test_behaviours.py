@@ -217,6 +217,9 @@ REFUSALS: Mapping[str, Callable[[str], Reply]] = {
         code="unsupported_parameter",
     ),
     "openai, no param": lambda name: refused(f"Unrecognized request argument supplied: {name}"),
+    "llama-cpp-python": lambda name: refused(
+        f"{name} is not supported for models created with logits_all=False", 500
+    ),
     "openai, 403": lambda name: refused(
         f"You are not allowed to request {name} from this model", 403
     ),

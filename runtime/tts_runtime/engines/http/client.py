@@ -84,6 +84,19 @@ class Refused(EngineError):
         self.raw = raw
 
 
+class Failing(Transient):
+    """An internal error of the server (500).
+
+    Args:
+        refused: What it is if a retry changes nothing.
+        wait: Seconds that the server asks to wait, if any.
+    """
+
+    def __init__(self, reason: str, refused: Refused, wait: float | None = None) -> None:
+        super().__init__(reason, wait)
+        self.refused = refused
+
+
 class HttpClient:
     """Requests to one server.
 
@@ -325,10 +338,12 @@ class HttpClient:
     def _raise(self, status: int, words: Words, headers: Mapping[str, str], raw: str) -> None:
         words = words.concealed()
         said = f"HTTP {status}" + (f": {words.reason}" if words.reason else "")
-        if passes(status) and words.code != "insufficient_quota":
-            raise Transient(said, retry_after(headers, self._clock.now()))
         message = f"{self._where}: {self._meaning(status)}{shown(said)}"
-        raise Refused(message, status, words, concealed(raw))
+        refused = Refused(message, status, words, concealed(raw))
+        if not passes(status) or words.code == "insufficient_quota":
+            raise refused
+        wait = retry_after(headers, self._clock.now())
+        raise Failing(said, refused, wait) if status == 500 else Transient(said, wait)
 
     def _meaning(self, status: int) -> str:
         """What the user can do about a status."""

@@ -165,6 +165,10 @@ class Fields:
                 if not self._learn(error, sent, whole, keep):
                     raise
 
+    def refused_by(self, error: Refused, sent: Mapping[str, Any]) -> bool:
+        """Whether an error is about a field of a request that can be omitted or changed."""
+        return _refuses(error) and any(_named(error, sent, {self._limit, *_RENAMED}))
+
     def _learn(
         self, error: Refused, sent: Mapping[str, Any], whole: int, keep: Sequence[str]
     ) -> bool:
@@ -172,9 +176,9 @@ class Fields:
 
         `whole`: the limit that was requested, if it is the rest of the window; else 0.
         """
-        said = f"{error.words.reason} {error.words.code or ''} {error.words.kind}"
-        if error.status not in _STATUSES or not _REFUSES.search(said):
+        if not _refuses(error):
             return False
+        said = _said(error)
         named = list(_named(error, sent, {self._limit, *_RENAMED}))
         if self._limit in sent and (
             self._limit in named or (whole and not named and ABOUT_WINDOW.search(said))
@@ -225,6 +229,14 @@ class Fields:
 
     def _say(self, what: str) -> None:
         _LOGGER.warning("server %s %s", self._server, what)
+
+
+def _said(error: Refused) -> str:
+    return f"{error.words.reason} {error.words.code or ''} {error.words.kind}"
+
+
+def _refuses(error: Refused) -> bool:
+    return error.status in _STATUSES and _REFUSES.search(_said(error)) is not None
 
 
 def _named(error: Refused, sent: Mapping[str, Any], changeable: Collection[str]) -> Iterator[str]:

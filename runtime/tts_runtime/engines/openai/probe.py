@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from tts_lang.diagnostics import did_you_mean
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.http.client import HttpClient, Refused
+from tts_runtime.engines.http.client import Failing, HttpClient, Refused
 from tts_runtime.engines.http.fields import Fields
 from tts_runtime.engines.http.retry import Transient
 from tts_runtime.engines.openai import replies
@@ -259,7 +259,13 @@ async def find_interface(
     silent = False
 
     async def asked(kind: str, body: dict[str, Any]) -> replies.Chunk:
-        return replies.read(await client.post(f"{client.address.base}/{_PATHS[kind]}", body))
+        try:
+            return replies.read(await client.post(f"{client.address.base}/{_PATHS[kind]}", body))
+        except Failing as error:
+            # llama.cpp's server for Python fails at `logprobs`, and says so.
+            if fields.refused_by(error.refused, body):
+                raise error.refused from None
+            raise
 
     for kind in order if api == "auto" else (api,):
         answered = True
