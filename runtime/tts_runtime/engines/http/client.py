@@ -274,14 +274,26 @@ class HttpClient:
                 text = (await self._content(response)).decode("utf-8", errors="replace")
                 yield self._event(text, response.headers)
                 return
+            data: list[str] = []
             async for line in lines_of(response):
-                if not line.startswith("data:"):
+                if line and not line.startswith("data:"):
                     continue
-                data = line[5:].strip()
-                if data == "[DONE]":
+                part = line[5:].strip()
+                if part == "[DONE]" and not data:
                     return
-                if data:
-                    yield self._event(data, response.headers)
+                data += [part] if part else []
+                if not data or (line and len(data) > 1):
+                    continue
+                try:
+                    event = self._event("\n".join(data), response.headers)
+                except Spoilt:
+                    if not line:
+                        raise
+                    continue  # an event of several lines ends with an empty one
+                data.clear()
+                yield event
+            if data:
+                yield self._event("\n".join(data), response.headers)
         raise Transient("the stream broke off")
 
     @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
@@ -28,6 +29,7 @@ _KEPT: Final = 4.0
 _REDIRECTS: Final = 5
 #: Bytes of a header of a reply.
 _HEADER: Final = 1 << 16
+_LINE_END: Final = re.compile(rb"\r\n?|\n")
 
 
 class Connections:
@@ -132,19 +134,21 @@ def broken(error: aiohttp.ClientError, timeout: float) -> Transient:
 
 
 async def lines_of(response: aiohttp.ClientResponse) -> AsyncIterator[str]:
-    """The lines of a body, as they come.
+    """The lines of a body, as they come; CR, LF and CR LF end them.
 
     Raises:
         CandidateError: A line, or the body, is longer than any reply.
     """
-    rest, total = b"", 0
+    rest, total, half = b"", 0, False
     async for part in response.content.iter_any():
-        *lines, rest = (rest + part).split(b"\n")
+        # A line ends at its CR, without waiting for the LF that may come in the next part.
+        *lines, rest = _LINE_END.split(rest + part[half and part[:1] == b"\n" :])
+        half = part[-1:] == b"\r"
         total += len(part)
         if total > MAX_STREAM_BYTES or max(len(rest), *map(len, lines), 0) > MAX_EVENT_BYTES:
             raise CandidateError(Fault.UNUSABLE, "a stream is longer than any reply")
         for line in lines:
-            yield line.decode("utf-8", errors="replace").rstrip("\r")
+            yield line.decode("utf-8", errors="replace")
     if rest:
         yield rest.decode("utf-8", errors="replace")
 
