@@ -237,9 +237,9 @@ class OpenAIPolicy(PolicyEngine):
                     async for event in events:
                         chunk = read(event, piece=True, bare=pending.bare)
                         pending.take(chunk)
-                        if finish is not None or (chunk.finish and chunk.usage):
-                            return finish or chunk.finish
-                        finish = chunk.finish
+                        finish = finish or chunk.finish
+                        if finish and chunk.usage:
+                            return finish
                         if pending.tracker.done and finish is None:
                             return "stop"
                 except Transient:
