@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from types import SimpleNamespace
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
-from aiohttp import ClientResponse
 
 from tests.servers.test_behaviours import ARITH, RIGHT, chats_only, result_of, serving
 from tests.support.records import candidates
@@ -26,7 +22,6 @@ from tests.support.scripted_server import (
 from tests.support.tts_run import Command
 from tts_runtime import Problem, Settings, run
 from tts_runtime.engines.http.address import parse_address
-from tts_runtime.engines.http.connections import lines_of
 from tts_runtime.engines.http.retry import passes
 from tts_runtime.engines.openai.probe import window_in
 
@@ -239,67 +234,6 @@ def test_counts_of_a_whole_stream_are_the_servers() -> None:
         plan = plan_of('return sample 1 stop at "never"')
         result = result_of(server, plan, "api=completions")
     assert result.summary.policy_tokens == 2 * 30
-
-
-def in_lines(event: Any) -> str:
-    """An event whose data are written over several lines."""
-    lines = json.dumps(event, indent=1).splitlines()
-    return "".join(f"data: {line}\n" for line in lines) + "\n"
-
-
-EVENTS: list[Callable[[Any], str]] = [
-    lambda event: f": hi\nevent: x\ndata:{json.dumps(event)}\n\n",
-    lambda event: f"data: {json.dumps(event)}\r\n\r\n",
-    lambda event: f"data: {json.dumps(event)}\r\r",
-    lambda event: f"data: {json.dumps(event)}\n",  # the specification wants an empty line
-    in_lines,
-    lambda event: in_lines(event).replace("\n", "\r\n"),
-    lambda event: in_lines(event).replace("\n", "\r"),
-]
-
-
-@pytest.mark.parametrize("write", EVENTS)
-def test_events_are_read_as_they_are_specified(write: Callable[[Any], str]) -> None:
-    def answer(asked: Asked) -> Reply:
-        reply = in_events(7, usage=True)(asked)
-        body = "".join(map(write, reply.events or ())) + "data: [DONE]\n\n"
-        kind = {"content-type": "text/event-stream"}
-        return reply if reply.events is None else Reply(body.encode(), headers=kind)
-
-    with serving(answer) as server:
-        plan = plan_of('return sample 1 stop at "never"')
-        result = result_of(server, plan, "api=completions&attempts=1")
-    assert result.summary.accuracy == 1.0
-    assert result.summary.policy_tokens == 2 * 30
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 99])
-def test_lines_end_wherever_the_parts_do(size: int) -> None:
-    data = b"a\r\n\r\nb\rc\r\rd\n\ne"
-
-    async def parts() -> AsyncIterator[bytes]:
-        for at in range(0, len(data), size):
-            yield data[at : at + size]
-
-    async def work() -> list[str]:
-        response = SimpleNamespace(content=SimpleNamespace(iter_any=parts))
-        return [line async for line in lines_of(cast(ClientResponse, response))]
-
-    assert asyncio.run(work()) == ["a", "", "b", "c", "", "d", "", "e"]
-
-
-@pytest.mark.parametrize("between", [0, 1, 3])
-def test_counts_may_come_late(between: int) -> None:
-    def answer(asked: Asked) -> Reply:
-        if not asked.body.get("stream"):
-            return chat("It", "length", 1)
-        *events, usage = streamed({"content": RIGHT}, drawn=77).events or ()
-        empty = {"choices": [{"index": 0, "delta": {}}]}
-        return Reply(events=(*events, *[empty] * between, usage))
-
-    with serving(chats_only(answer)) as server:
-        result = result_of(server, plan_of('return sample 1 stop at "never"'))
-    assert result.summary.policy_tokens == 2 * 77
 
 
 def test_a_server_that_does_not_stream_after_all(caplog: pytest.LogCaptureFixture) -> None:

@@ -233,8 +233,8 @@ def test_what_a_server_bills_was_drawn(
     ],
 )
 def test_tokens_without_a_text_are_missing(logprobs: dict[str, object]) -> None:
-    found = read({"choices": [{"text": "a", "finish_reason": "stop", "logprobs": logprobs}]})
-    assert (found.text, found.tokens, found.told) == ("a", (), False)
+    reply = read({"choices": [{"text": "a", "finish_reason": "stop", "logprobs": logprobs}]})
+    assert (reply.text, reply.tokens, reply.told) == ("a", (), False)
 
 
 def test_a_gate_passes_a_given_place_on_when_its_taker_is_cancelled() -> None:

@@ -292,8 +292,8 @@ def _bare(ids: object, numbers: object) -> list[ReplyToken]:
     ]
 
 
-def _named(found: object) -> bool:
-    return isinstance(found, Mapping) and isinstance(found.get("token"), str)
+def _named(token: object) -> bool:
+    return isinstance(token, Mapping) and isinstance(token.get("token"), str)
 
 
 def _chat_token(found: Mapping[str, Any]) -> ReplyToken:

@@ -261,8 +261,8 @@ def _behind_blanks(data: Sequence[bytes], text: bytes) -> Sequence[bytes]:
     if joined.startswith(text) or not bare.startswith(text):
         return data
     blank = len(joined) - len(bare)
-    found = []
+    pieces = []
     for piece in data:
-        found.append(piece[blank:])
+        pieces.append(piece[blank:])
         blank = max(0, blank - len(piece))
-    return found
+    return pieces
