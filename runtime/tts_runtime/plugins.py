@@ -164,7 +164,7 @@ def _module(name: str, place: str) -> Any:
                 f"`python:{place}`: no module `{name}` here or among the installed packages"
             ) from error
         raise EngineError(f"`python:{place}`: {described(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise EngineError(f"`python:{place}`: {described(error)}") from error
 
 
@@ -198,7 +198,7 @@ def registered(kind: str, name: str) -> Callable[..., Any] | None:
     for entry in entry_points(group=GROUPS[kind], name=name):
         try:
             loaded: Callable[..., Any] = entry.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise EngineError(
                 f"{kind} `{name}` of the package "
                 f"{entry.dist.name if entry.dist else entry.value}: {described(error)}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,25 @@ def test_one_bad_solution_costs_itself_only() -> None:
     assert str(second).endswith("ZeroDivisionError: division by zero")
 
 
+def test_code_that_wants_to_end_the_process_fails_as_other_code_does() -> None:
+    def leaves(problem: Problem, solutions: list[str]) -> list[float]:
+        return [sys.exit(3) if text == "bb" else 0.5 for text in solutions]
+
+    async def later(problem: Problem, solutions: list[str]) -> list[float]:
+        return leaves(problem, solutions)
+
+    for function in (leaves, later):
+        first, second = replies(PythonScorer(function, "leaves"), "a", "bb")
+        assert first == ScoreReply((0.5,))
+        assert isinstance(second, CandidateError)
+        assert str(second).endswith("SystemExit: 3")
+    grader = FunctionGrader(lambda problem, answer: sys.exit(5), "g")
+    submission = tts_runtime.Submission(Problem("p", "?", "B"), "B", "")
+    verdict = asyncio.run(grader.verdict(submission))
+    assert (verdict.correct, verdict.kind) == (None, "exception")
+    assert str(verdict.fault).endswith("SystemExit: 5")
+
+
 @pytest.mark.parametrize(
     ("gives", "message"),
     [
@@ -155,6 +175,9 @@ def test_a_module_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "fails.py"
     path.write_text("x = 1\ny = x / 0\n")
     with pytest.raises(EngineError, match=r"fails.py:2: ZeroDivisionError: division by zero"):
+        function_named(f"{path}:f")
+    path.write_text("raise SystemExit(4)\n")
+    with pytest.raises(EngineError, match=r"fails.py:1: SystemExit: 4"):
         function_named(f"{path}:f")
     path.write_text("def f(:\n")
     with pytest.raises(EngineError, match="SyntaxError"):

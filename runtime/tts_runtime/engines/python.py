@@ -91,7 +91,7 @@ class PythonScorer(ScorerEngine):
             return self._replies(requests, numbers)
         except CandidateError:
             raise
-        except Exception as error:  # somebody's code
+        except (Exception, SystemExit) as error:  # somebody's code
             raise CandidateError(
                 Fault.EXCEPTION, f"scorer `{self.written}`: {described(error)}"
             ) from error

@@ -39,7 +39,7 @@ class FunctionGrader(Grader):
         arguments = (submission.problem, submission.answer, submission.text)
         try:
             verdict = await called(self._function, *arguments[: 3 if self._with_text else 2])
-        except Exception as error:  # noqa: BLE001  (somebody's code)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (somebody's code)
             return Grade(None, f"grader `{self.written}`: {described(error)}", EXCEPTION)
         if verdict is None:
             return Grade(None, f"grader `{self.written}` gave no verdict", NO_VERDICT)
