@@ -8,7 +8,9 @@ from random import Random
 import pytest
 
 from tts_lang.compiler import compile_strategy
-from tts_runtime.stats.difficulty import ABSOLUTE, bin_names, bins_of, quantile_borders
+from tts_lang.values import mean as language_mean
+from tts_runtime.stats.difficulty import ABSOLUTE, bin_names, bins_of, predicted, quantile_borders
+from tts_runtime.stats.samples import Sample, SampledProblem
 from tts_runtime.stats.scaling import control, matched_multiple, performance, slope
 from tts_runtime.stats.tuned_file import FromField, Predicted, tuned_source
 from tts_runtime.stats.tuning import Measured, TuningCandidate, budget_ratio, halves, tuned
@@ -125,6 +127,16 @@ def test_bins_are_those_of_the_papers_and_of_above() -> None:
     assert quantile_borders([], 5) == ()
 
 
+def test_predicted_difficulty_is_the_mean_of_the_language() -> None:
+    """To the last digit: what lies on a border is not above it where the file reads it."""
+    scores = [0.1] * 10
+    assert sum(scores) / 10 != language_mean(scores)
+    samples = [Sample("1", True, 1, 1, {"prm": (score,)}) for score in scores]
+    problem = SampledProblem("p", 0, True, True, samples)
+    assert predicted([problem], "prm") == {"p": language_mean(scores)}
+    assert Sample("1", True, 1, 1, {"prm": tuple(scores)}).score("prm", "mean") == 0.1
+
+
 def test_a_tuned_file_runs_and_reads_well(tmp_path: Path) -> None:
     plans = [compile_strategy("majority", settings={"n": "4"}),
              compile_strategy("beam_search", settings={"n": "8", "width": "2"})]  # fmt: skip
@@ -147,6 +159,14 @@ def test_a_tuned_file_runs_and_reads_well(tmp_path: Path) -> None:
     )
     assert "above 0.6: return majority(n = 4)\n        above 0.2: return beam" in probed
     alone = tuned_source([plans[0]] * 3, (0.1, 0.5), FromField("x"), about="One.", folder=tmp_path)
+    borders = (0.1 + 0.2, 2 / 3, 7.0, 1e22)
+    exact = tuned_source([*plans, *plans, plans[0]], borders, FromField("x"), about="Exact.",
+                         folder=tmp_path)  # fmt: skip
+    written = [
+        float(line.split()[1].strip(":")) for line in exact.splitlines() if " above " in line
+    ]
+    assert tuple(written[::-1]) == borders
+    assert "above 7: " in exact
     assert alone.endswith("    return majority(n = 4)\n")
     assert "choose" not in alone
 

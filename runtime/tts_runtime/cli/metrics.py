@@ -341,7 +341,7 @@ def _write_problems(
         row = {"id": id_, "problem": line["text"], **line.get("fields", {})}
         if problem.answer is not None:
             row["answer"] = problem.answer
-        row |= {field: round(ease[id_], 6), "difficulty": names[bins[id_]]}
+        row |= {field: ease[id_], "difficulty": names[bins[id_]]}
         lines.append(json.dumps(row, ensure_ascii=False) + "\n")
     try:
         path.write_text("".join(lines), encoding="utf-8", errors="replace")

@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from tts_lang.values import mean
 from tts_runtime.stats.samples import SampledProblem
 
 #: Lower borders of the absolute bins, from the hardest on.
@@ -48,7 +49,8 @@ def _means(values: Iterable[tuple[str, float]]) -> dict[str, float]:
     by_problem: dict[str, list[float]] = {}
     for problem, value in values:
         by_problem.setdefault(problem, []).append(value)
-    return {problem: sum(each) / len(each) for problem, each in by_problem.items()}
+    # As the language has it, to the last digit: a border is a problem's own value.
+    return {problem: float(mean(each) or 0) for problem, each in by_problem.items()}
 
 
 def quantile_borders(ease: Iterable[float], bins: int) -> tuple[float, ...]:

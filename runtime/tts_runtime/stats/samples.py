@@ -9,6 +9,7 @@ from math import prod
 from random import Random
 from typing import Final
 
+from tts_lang.values import mean
 from tts_runtime.executor import CandidateRecord
 from tts_runtime.record.reader import Tree
 from tts_runtime.stats.estimators import best_at_k, majority_at_k, pass_at_k
@@ -18,7 +19,7 @@ REDUCTIONS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
     "last": lambda steps: steps[-1],
     "min": min,
     "prod": prod,
-    "mean": lambda steps: sum(steps) / len(steps),
+    "mean": lambda steps: mean(steps) or 0.0,
 }
 #: Subsets by which a weighted vote of fewer than all samples is estimated.
 _SUBSETS: Final = 200

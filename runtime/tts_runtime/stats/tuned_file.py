@@ -126,7 +126,8 @@ def _literal(value: object) -> str:
 
 
 def _plain(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    """A number so that the same one is read from it: problems that lie on a border stay there."""
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _import(plan: Plan, folder: Path) -> str:
