@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ import pytest
 from tests.support.tts_run import Command
 from tts_runtime.cli.command import run_command
 from tts_runtime.cli.metrics import metrics_command
+from tts_runtime.cli.rated import write_problems
 from tts_runtime.cli.tune import tune_command
+from tts_runtime.problems import Problem, problems_named
 from tts_runtime.record.reader import open_run
+from tts_runtime.stats.load import ExperimentError
 from tts_runtime.stats.samples import samples_of
 
 Call = Callable[..., tuple[int, str, str]]
@@ -210,6 +214,43 @@ def test_difficulty_is_written_back_as_a_field(grid: Path, call: Call, tts_run: 
     code, out, _ = call(metrics_command, "difficulty", grid / "run", "--scorer", "prm", "--bins",
                         "3", "--strategy", "best_of_n[n=6]")  # fmt: skip
     assert (code, "predicted" in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("problem", "lost"),
+    [
+        (Problem("1", "2 + 2", "4", before=(("user", "1 + 1"), ("assistant", "2"))), []),
+        (Problem("q1", "1 + 1", "2", {"id": 7, "problem": "sums", "answer": "see key"}),
+         ["id", "problem", "answer"]),
+        (Problem("q1", "1 + 1", "2", {"Answer": "see key", "question": "which?"}), []),
+        (Problem("q1", "1 + 1", None, {"Final Answer": "3", "level": 2}), ["Final Answer"]),
+        (Problem("q", "Which?\n\nA. 1\nB. 2", "B", {"choices": ["1", "2"]}, "choice"), []),
+        (Problem("q", "1 + 1", "2", {}, "number"), None),
+    ],
+)  # fmt: skip
+def test_rated_problems_are_read_as_the_same(
+    problem: Problem, lost: list[str] | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rated.jsonl"
+    write_problems(path, [problem], {problem.id: 1 / 3}, {problem.id: 0}, ["easy"], "pass_rate")
+    said = capsys.readouterr().out
+    [read] = problems_named(str(path))
+    fields = {name: value for name, value in problem.fields.items() if name not in (lost or ())}
+    assert dict(read.fields) == {**fields, "pass_rate": 1 / 3, "difficulty": "easy"}
+    grader = None if lost is None else problem.grader
+    assert replace(read, fields={}) == replace(problem, fields={}, grader=grader)
+    assert (", ".join(lost) in said) if lost else ("left out" not in said)
+    assert ("their own graders (number)" in said) == (lost is None)
+
+
+def test_a_problem_that_no_row_says_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rated.jsonl"
+    for problem in (
+        Problem("q", "Which? A, B", "B", {"choices": ["B", "A"]}, "choice"),  # B is read as A
+        Problem("q", "", "2", {"text_missing": True}),
+    ):
+        with pytest.raises(ExperimentError, match="problem q cannot be written"):
+            write_problems(path, [problem], {"q": 0.5}, {"q": 0}, ["easy"], "pass_rate")
 
 
 def test_scaling_and_matched_flops(grid: Path, call: Call) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import SUPPRESS, Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,10 +13,10 @@ from tts_lang.diagnostics import did_you_mean
 from tts_lang.explain.units import short
 from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
+from tts_runtime.cli.rated import write_problems
 from tts_runtime.cli.record_command import read_records
 from tts_runtime.cli.report import print_rows
 from tts_runtime.cli.tables import TableColumn
-from tts_runtime.record.files import problem_line
 from tts_runtime.record.reader import Run, StrategyRecord, open_run
 from tts_runtime.runs.results import Answer, total_flops
 from tts_runtime.stats.difficulty import (
@@ -316,38 +315,14 @@ def _difficulty(options: Namespace) -> None:
         *_stopped(problems),
     ])  # fmt: skip
     if options.write is not None:
-        _write_problems(Path(options.write), records[0][0], ease, of, names, field)
+        problems_of = list(records[0][0].problems.values())
+        write_problems(Path(options.write), problems_of, ease, of, names, field)
 
 
 def _size(record: StrategyRecord) -> tuple[bool, int]:
     """The weight of a strategy's samples as evidence: complete pools first, then the largest."""
     problems = [each for each in _sampled(record) if each.graded and each.independent]
     return whole(problems), min((len(each.samples) for each in problems), default=0)
-
-
-def _write_problems(
-    path: Path,
-    run: Run,
-    ease: Mapping[str, float],
-    bins: Mapping[str, int],
-    names: Sequence[str],
-    field: str,
-) -> None:
-    lines = []
-    for id_, problem in run.problems.items():
-        if id_ not in ease:
-            continue
-        line = problem_line(problem)
-        row = {"id": id_, "problem": line["text"], **line.get("fields", {})}
-        if problem.answer is not None:
-            row["answer"] = problem.answer
-        row |= {field: ease[id_], "difficulty": names[bins[id_]]}
-        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
-    try:
-        path.write_text("".join(lines), encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UsageError(f"--write: {path} cannot be written: {error.strerror}") from error
-    print(printable(f"written to {path}: {len(lines):,} problems, with {field} and difficulty"))
 
 
 def _scaling(options: Namespace) -> None:
