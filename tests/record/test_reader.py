@@ -44,6 +44,18 @@ def test_everything_of_a_run_is_there(directory: Path) -> None:
             assert len(tree.nodes) == tree.answer.nodes
 
 
+def test_the_first_seed_is_the_smallest_not_the_one_that_came_first(tmp_path: Path) -> None:
+    for seeds in ((3,), (1, 2, 3)):
+        settings = tts_runtime.Settings(
+            policies={"policy": "sim"}, out=tmp_path / "run", seeds=seeds
+        )
+        tts_runtime.run(["majority"], PROBLEMS, settings=settings, parameters={"n": 2})
+    run = open_run(tmp_path / "run")
+    assert next(iter(run.strategy().answers)).seed == 3
+    assert run.tree("one").answer.seed == 1
+    assert run.tree("one", seed=3).answer.seed == 3
+
+
 def test_texts_and_scores_are_those_of_the_run(tmp_path: Path) -> None:
     plan = plan_of(
         "pool = sample 2 steps", "score pool by prm", "pool = expand pool by 2",

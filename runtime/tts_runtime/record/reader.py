@@ -159,18 +159,23 @@ class StrategyRecord:
             yield Tree(self.problems[trial.problem], answer, nodes, decisions.get(trial, ()))
 
     def tree(self, problem: str, seed: int | None = None) -> Tree:
-        """One problem, under a seed; without one, under the first that it was answered under.
+        """One problem, under a seed; without one, under the smallest that it was answered under.
 
         Raises:
             KeyError: It is not there, not finished, or damaged.
         """
-        for tree in self.trees():
-            if tree.problem.id == problem and seed in (None, tree.answer.seed):
-                return tree
-        for trial, answer in self.answers.items():
-            if trial.problem == problem and seed in (None, trial.seed) and not answer.nodes:
+        seeds = sorted(trial.seed for trial in self.answers if trial.problem == problem)
+        wanted = [each for each in seeds if seed in (None, each)]
+        trees = (tree for tree in self.trees() if tree.problem.id == problem)
+        drawn = (tree for tree in trees if tree.answer.seed in wanted)
+        # Problems finish in any order, and so do their seeds.
+        first = min(drawn, key=lambda tree: tree.answer.seed, default=None)
+        if first is not None:
+            return first
+        for each in wanted:
+            answer = self.answers[Trial(problem, each)]
+            if not answer.nodes:
                 return Tree(self.problems[problem], answer, {})
-        seeds = [trial.seed for trial in self.answers if trial.problem == problem]
         if seeds and seed not in (None, *seeds):
             has = ", ".join(map(str, seeds))
             raise KeyError(f"{self.name}: problem {problem!r} has no seed {seed}; it has {has}")
@@ -300,7 +305,7 @@ class Run:
         return [found[trial] for trial in trials if trial in found]
 
     def tree(self, problem: str, strategy: str | None = None, seed: int | None = None) -> Tree:
-        """What a strategy did for one problem, under a seed (the first if absent)."""
+        """What a strategy did for one problem, under a seed (the smallest if absent)."""
         return self.strategy(strategy).tree(problem, seed)
 
     def compare(self, left: str, right: str) -> PairedComparison:
