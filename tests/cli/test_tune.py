@@ -274,6 +274,7 @@ def test_scaling_and_matched_flops(grid: Path, call: Call) -> None:
         (("samples",), "name a run directory"),
         (("samples", "nowhere"), "nowhere is not a run directory"),
         (("flops",), "name the --size-ratio"),
+        (("scaling", "x", "--between", "5,1"), "--between: LOW,HIGH: 5 is above 1"),
         (("flops", "--size-ratio", "nan"), "--size-ratio: expected a number, found `nan`"),
         (("flops", "--size-ratio", "0.5"), "the size ratio must be 1 or more"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,12 @@ import pytest
 
 import tts_runtime
 from tts_runtime.cli.export import export_command
+from tts_runtime.cli.metrics import metrics_command
 from tts_runtime.engines.registry import find_policy
+from tts_runtime.graders import find_grader
+from tts_runtime.problems import Problem
+from tts_runtime.record.grades import compares
+from tts_runtime.stats.samples import samples_of, whole
 
 #: Solutions of one problem by their steps: two right ones, two that share a beginning.
 TEXTS = ["a\n\nb\n\n\\boxed{2}", "a\n\nb\n\n\\boxed{3}", "a\n\nc\n\n\\boxed{2}", "d\n\n\\boxed{4}"]
@@ -135,7 +141,111 @@ def test_trajectories_are_what_was_sampled(
 
 def test_trajectories_need_what_was_kept(capsys: pytest.CaptureFixture[str], run: Path) -> None:
     assert export_command([str(run), "--as", "trajectories"]) == 2
-    assert "run with --keep ids" in capsys.readouterr().err
+    assert "run with --keep ids,logprobs" in capsys.readouterr().err
+
+
+#: A grader of what is returned, and of nothing else.
+ALWAYS = """import tts_runtime
+
+@tts_runtime.grader
+def yes(problem, answer, text):
+    return True
+"""
+
+
+@pytest.fixture
+def run_of(tmp_path: Path) -> Callable[..., Path]:
+    """A run on samples of two problems: `one` is graded by mathematics, `two` by a function."""
+
+    def run_of(texts: Sequence[str], *ids: str, **settings: Any) -> Path:
+        (tmp_path / "always.py").write_text(ALWAYS, encoding="utf-8")
+        graders = {"one": None, "two": f"python:{tmp_path}/always.py:yes"}
+        problems = [Problem(id_, f"{id_} + 1", "2", {}, graders[id_]) for id_ in ids]
+        rows = [{"id": each.id, "problem": each.text, "completions": texts} for each in problems]
+        samples = tmp_path / "given.jsonl"
+        samples.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        tts_runtime.run(
+            ["pass_at"],
+            problems,
+            settings=tts_runtime.Settings(
+                policies={"policy": f"replay:{samples}"}, out=tmp_path / "graded", **settings
+            ),
+            parameters={"n": len(texts)},
+        )
+        return tmp_path / "graded"
+
+    return run_of
+
+
+@pytest.mark.parametrize("texts", [TEXTS, ["a", "b"], ["a", "\\boxed{2}"]])
+def test_what_a_grader_of_returned_answers_did_not_see_is_not_wrong(
+    run_of: Callable[..., Path], texts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of(texts, "two")
+    assert tts_runtime.open_run(run).tree("two").answer.correct is True
+    assert export_command([str(run), "--as", "stepwise"]) == 2
+    assert "no candidate has a grade" in capsys.readouterr().err
+    [sampled] = map(samples_of, tts_runtime.open_run(run).strategy().trees())
+    assert (sampled.graded, len(sampled.samples), sampled.ungraded) == (False, len(texts), 0)
+    for what, said in (
+        ("samples", "pass_at: no graded samples"),
+        ("rewards", "pass_at: no graded samples"),
+        ("costs", "problem costs"),
+    ):
+        assert metrics_command([what, str(run)]) == 0
+        assert said in capsys.readouterr().out.replace("\n", " ")
+    assert metrics_command(["difficulty", str(run)]) == 2
+
+
+def test_where_some_problems_have_grades_the_others_are_left_out(
+    run_of: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of(["a", "b"], "one", "two")
+    assert export_command([str(run), "--as", "stepwise"]) == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {"prompt": "one + 1", "completions": [text], "labels": [False]} for text in ("a", "b")
+    ]  # no answer is wrong: mathematics compares every one
+    assert "left out, as they have no grade: 2 solutions" in err
+    for what, said in (
+        ("samples", "1 answers, at least 2 samples each"),
+        ("samples", "left out, as they have no grade: the samples of 1 answers"),
+        ("difficulty", "1 problems, 2 samples"),
+    ):
+        assert metrics_command([what, str(run)]) == 0
+        assert said in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_a_sample_whose_grade_is_not_known_is_left_out(run_of: Callable[..., Path]) -> None:
+    tree = tts_runtime.open_run(run_of([*TEXTS, "none"], "one")).tree("one")
+    sampled = samples_of(tree)
+    assert ([each.correct for each in sampled.samples], sampled.ungraded) == (
+        [True, False, True, False, False], 0,
+    )  # fmt: skip
+    timed_out = replace(tree.nodes[1], correct=None)
+    sampled = samples_of(replace(tree, nodes={**tree.nodes, 1: timed_out}))
+    assert ([each.correct for each in sampled.samples], sampled.ungraded) == (
+        [False, True, False, False], 1,
+    )  # fmt: skip
+    assert whole([samples_of(tree), sampled])
+
+
+def test_a_grader_that_failed_says_nothing_of_solutions_without_an_answer(
+    run_of: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gold answer 2 is no choice."""
+    assert export_command([str(run_of(["a"], "one", grader="choice")), "--as", "stepwise"]) == 2
+    assert "no candidate has a grade" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["math", "text", "number", "choice", "none", "exec:python?field=x"]
+)
+def test_graders_of_every_candidate_are_known_by_name(name: str) -> None:
+    problem = Problem("p", "1 + 1", "2")
+    assert compares(problem, [name]) == find_grader(name)().every_candidate
+    assert compares(replace(problem, grader=name), ["math", name]) == compares(problem, [name])
+    assert not compares(replace(problem, answer=None), [name])
 
 
 def test_without_gold_answers_nothing_is_wrong(

@@ -79,9 +79,13 @@ def _export(options: Namespace) -> int:
         raise UsageError(f"--chat: it goes with --as {' or '.join(FORMATS[:2])}")
     run = open_run(options.directory)
     names = [run.strategy(options.strategy).name] if options.strategy else list(run.strategies)
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
     lines = [
         json.dumps(row, ensure_ascii=False) + "\n"
-        for row in rows(run, form, names, chat=options.chat)
+        for row in rows(run, form, names, chat=options.chat, say=say)
     ]
     for damage in dict.fromkeys(run.damaged):
         print(f"damaged, left out: {printable(damage)}", file=sys.stderr)

@@ -140,6 +140,17 @@ def _stopped(problems: Sequence[SampledProblem]) -> list[str]:
     ]
 
 
+def _ungraded(problems: Sequence[SampledProblem]) -> list[str]:
+    """What is left out, as it is neither right nor wrong."""
+    answers = sum(bool(each.samples) and not each.graded for each in problems)
+    samples = sum(each.ungraded for each in problems)
+    counts = [
+        *([f"the samples of {answers:,} answers"] if answers else []),
+        *([f"{samples:,} samples of others"] if samples else []),
+    ]
+    return [f"left out, as they have no grade: {', '.join(counts)}"] if counts else []
+
+
 # ------------------------------------------------------------------ what is read
 
 
@@ -173,9 +184,10 @@ def _percent(value: float | None) -> str:
 
 def _samples(options: Namespace) -> None:
     for _, record in _records(options):
-        problems = _sampled(record)
+        everything = _sampled(record)
+        problems = [each for each in everything if each.graded]
         scorers = scorers_of(problems)
-        fewest = min((len(each.samples) for each in problems if each.graded), default=0)
+        fewest = min((len(each.samples) for each in problems), default=0)
         if not fewest:
             print(printable(f"{record.name}: no graded samples of every problem\n"))
             continue
@@ -201,7 +213,7 @@ def _samples(options: Namespace) -> None:
         sampled_from = (
             f"{len(problems):,} answers, at least {fewest} samples each; means over all subsets"
         )
-        lines = [f"{sampled_from} of k samples (Chen et al. 2021)"]
+        lines = [f"{sampled_from} of k samples (Chen et al. 2021)", *_ungraded(everything)]
         if not all(each.independent for each in problems):
             lines.append(_DEPENDENT)
         print_rows(record.name, names, columns, (), [*lines, *_stopped(problems)])
@@ -210,9 +222,12 @@ def _samples(options: Namespace) -> None:
 
 def _rewards(options: Namespace) -> None:
     for _, record in _records(options):
-        problems = [each for each in _sampled(record) if each.graded and each.samples]
+        everything = _sampled(record)
+        problems = [each for each in everything if each.graded and each.samples]
         scorers = scorers_of(problems)
         if not scorers:
+            lacks = "scores" if problems else "graded samples"
+            print(printable(f"{record.name}: no {lacks}\n"))
             continue
         names: list[str] = []
         maxima: list[float] = []
@@ -239,7 +254,8 @@ def _rewards(options: Namespace) -> None:
         print_rows(record.name, names, columns, (), [
             f"plain vote {_percent(vote)}; {tokens / max(1, len(samples)):,.0f} tokens and "
             f"{steps / max(1, len(samples)):.1f} steps per solution, "
-            f"{tokens / max(1, steps):.1f} tokens per step"
+            f"{tokens / max(1, steps):.1f} tokens per step",
+            *_ungraded(everything),
         ])  # fmt: skip
         print()
 
@@ -254,7 +270,8 @@ def _costs(options: Namespace) -> None:
     answers_of = [
         [each for each in run.answers(record.name) if not each.error] for run, record in records
     ]
-    solved = [sum(bool(each.correct) for each in answers) for answers in answers_of]
+    graded_of = [[each for each in answers if each.correct is not None] for answers in answers_of]
+    solved = [sum(bool(each.correct) for each in answers) for answers in graded_of]
     tokens = [sum(_all_tokens(each) for each in answers) for answers in answers_of]
     flops = [total_flops(answers) for answers in answers_of]
 
@@ -266,15 +283,24 @@ def _costs(options: Namespace) -> None:
 
     counts = [len(answers) for answers in answers_of]
     columns = [
-        TableColumn("solved", [f"{a} of {b}" for a, b in zip(solved, counts, strict=True)]),
+        TableColumn(
+            "solved",
+            [
+                f"{right} of {len(graded)}" if graded else "-"
+                for right, graded in zip(solved, graded_of, strict=True)
+            ],
+        ),
         TableColumn("tokens each", means(tokens, counts)),
         TableColumn("FLOPs each", means(flops, counts)),
-        TableColumn("tokens solved", means(tokens, solved)),
-        TableColumn("FLOPs solved", means(flops, solved)),
+        TableColumn(
+            "tokens solved",
+            means([sum(_all_tokens(each) for each in graded) for graded in graded_of], solved),
+        ),
+        TableColumn("FLOPs solved", means([total_flops(each) for each in graded_of], solved)),
     ]
     print_rows("strategy", _labels(records), columns, ("FLOPs each", "tokens each"), [
-        "each: mean per answer; solved: the total over the answers that are right, what one solved "
-        "problem costs. Tokens: drawn, and read by policies and scorers"
+        "each: mean per answer; solved: of those with a grade, the total over the answers that are "
+        "right, what one solved problem costs. Tokens: drawn, and read by policies and scorers"
     ])  # fmt: skip
 
 
@@ -309,10 +335,13 @@ def _difficulty(options: Namespace) -> None:
         TableColumn(field, ["-" if each is None else f"{each:.3f}" for each in means]),
     ]
     names_of = ", ".join(record.name for _, record in records)
+    rated = [each for each in problems if each.graded or options.scorer is not None]
+    left_out = _ungraded(problems) if options.scorer is None else []
     print_rows("difficulty", names, columns, (), [
         f"by the samples of {names_of}: {len(ease):,} problems, "
-        f"{sum(len(each.samples) for each in problems):,} samples",
-        *_stopped(problems),
+        f"{sum(len(each.samples) for each in rated):,} samples",
+        *left_out,
+        *_stopped(rated),
     ])  # fmt: skip
     if options.write is not None:
         problems_of = list(records[0][0].problems.values())
@@ -327,6 +356,8 @@ def _size(record: StrategyRecord) -> tuple[bool, int]:
 
 def _scaling(options: Namespace) -> None:
     limits = options.between and _numbers("--between", options.between, 2)
+    if limits and limits[0] > limits[1]:
+        raise UsageError(f"--between: LOW,HIGH: {limits[0]:g} is above {limits[1]:g}")
     records = _records(options)
     answers_of = [(run.answers(record.name)) for run, record in records]
     points = []

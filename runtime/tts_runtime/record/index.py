@@ -168,7 +168,7 @@ class RecordIndex:
         if answer is None or problem is None:
             return None
         if answer.error is not None:
-            return Tree(problem, answer, {})
+            return Tree(problem, answer, {}, (), self.record.graders)
         nodes: dict[int, CandidateRecord] = {}
         for line in self._files[NODES].lines(trial, self.record.damaged):
             try:
@@ -182,7 +182,8 @@ class RecordIndex:
             self._damaged(NODES, trial, "its nodes are not all there")
             return None
         decisions = list(self._files[DECISIONS].lines(trial, self.record.damaged))
-        return Tree(problem, answer, nodes, decisions[len(decisions) - answer.decisions :])
+        own = decisions[len(decisions) - answer.decisions :]
+        return Tree(problem, answer, nodes, own, self.record.graders)
 
     def _damaged(self, name: str, trial: Trial, why: object) -> None:
         reason = f"problem {trial[0]}: {str(why)[:200]}"

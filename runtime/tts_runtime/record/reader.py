@@ -35,6 +35,7 @@ from tts_runtime.record.files import (
     seal_of,
     trial_of,
 )
+from tts_runtime.record.grades import compares
 from tts_runtime.record.lines import Damage, lines_of
 from tts_runtime.record.manifest import Manifest
 from tts_runtime.record.nodes import NodeBatch, records
@@ -48,12 +49,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tree:
-    """What a strategy did for one problem: its nodes by number, its decisions, its answer."""
+    """What a strategy did for one problem: its nodes by number, its decisions, its answer.
+
+    Args:
+        problem, answer, nodes, decisions: As recorded.
+        graders: Of the run.
+    """
 
     problem: Problem
     answer: Answer
     nodes: Mapping[int, CandidateRecord]
     decisions: Sequence[Mapping[str, Any]] = ()
+    graders: Sequence[str] = ("math",)
+
+    @cached_property
+    def compared(self) -> bool:
+        """Whether every candidate was graded: the grader does it, and did not fail."""
+        return any(node.correct is not None for node in self.nodes.values()) or (
+            compares(self.problem, self.graders) and self.answer.ungraded is None
+        )
+
+    def grade(self, node: CandidateRecord) -> bool | None:
+        """The grade of a candidate; `None`: not known.
+
+        Without an answer it is wrong, but only where every candidate was graded.
+        """
+        wrong = node.answer is None and node.correct is None and self.compared
+        return False if wrong else node.correct
 
     @property
     def winner(self) -> CandidateRecord | None:
@@ -95,7 +117,7 @@ class StrategyRecord:
         name: Of the strategy, with the values of a sweep (`majority[n=4]`).
         folder: Where its files are.
         identity: Of the run.
-        problems: Of the run, by id.
+        problems: Of the run, by id; `graders`: what graded them.
         file: Its own, if it is not a shipped one, where it lay when it ran.
         damaged: Lines that cannot be believed, found so far; problems with one are not there.
     """
@@ -106,6 +128,7 @@ class StrategyRecord:
     problems: Mapping[str, Problem]
     file: str = ""
     damaged: list[Damage] = field(default_factory=list)
+    graders: Sequence[str] = ("math",)
 
     @cached_property
     def plan(self) -> Plan:
@@ -156,7 +179,8 @@ class StrategyRecord:
             answer = self.answers.get(trial)
             if answer is None or len(nodes) != answer.nodes or trial.problem not in self.problems:
                 continue
-            yield Tree(self.problems[trial.problem], answer, nodes, decisions.get(trial, ()))
+            problem = self.problems[trial.problem]
+            yield Tree(problem, answer, nodes, decisions.get(trial, ()), self.graders)
 
     def tree(self, problem: str, seed: int | None = None) -> Tree:
         """One problem, under a seed; without one, under the smallest that it was answered under.
@@ -175,7 +199,7 @@ class StrategyRecord:
         for each in wanted:
             answer = self.answers[Trial(problem, each)]
             if not answer.nodes:
-                return Tree(self.problems[problem], answer, {})
+                return Tree(self.problems[problem], answer, {}, (), self.graders)
         if seeds and seed not in (None, *seeds):
             has = ", ".join(map(str, seeds))
             raise KeyError(f"{self.name}: problem {problem!r} has no seed {seed}; it has {has}")
@@ -274,6 +298,7 @@ class Run:
                 self.problems,
                 self.manifest.files.get(name, ""),
                 self.damaged,
+                self.manifest.configuration.get("graders", ("math",)),
             )
             for name in names
         }

@@ -56,7 +56,14 @@ class Trajectory:
     right: bool
 
 
-def rows(run: Run, form: str, strategies: Sequence[str], *, chat: bool) -> Iterator[Row]:
+def rows(
+    run: Run,
+    form: str,
+    strategies: Sequence[str],
+    *,
+    chat: bool,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Row]:
     """The rows of a data set.
 
     Args:
@@ -69,6 +76,7 @@ def rows(run: Run, form: str, strategies: Sequence[str], *, chat: bool) -> Itera
             `trajectories`: every draw, token by token, with its grade as the reward.
         strategies: Of the run, by name.
         chat: Messages in place of texts (not for steps, which TRL has as texts only).
+        say: Takes a line about what is left out.
 
     Raises:
         ValueError: The record does not have the texts of its problems, or a run has other graders
@@ -76,7 +84,7 @@ def rows(run: Run, form: str, strategies: Sequence[str], *, chat: bool) -> Itera
             log-probabilities were not kept.
     """
     if form == "trajectories":
-        for problem, drawn in _drawn(run, strategies, _trajectory):
+        for problem, drawn in _drawn(run, strategies, _trajectory, say):
             yield from (_of_tokens(problem, each) for each in drawn)
         return
     delimiter = _delimiter(run)
@@ -85,7 +93,7 @@ def rows(run: Run, form: str, strategies: Sequence[str], *, chat: bool) -> Itera
         text = tree.text(node.uid)
         return TrainingSolution(text, _steps(text, delimiter), node.correct is True)
 
-    for problem, solutions in _drawn(run, strategies, solution):
+    for problem, solutions in _drawn(run, strategies, solution, say):
         if problem.fields.get(_MISSING):
             raise ValueError(f"the record does not have the text of problem {problem.id}")
         prompt: Any = [{"role": "user", "content": problem.text}] if chat else problem.text
@@ -112,7 +120,10 @@ def _delimiter(run: Run) -> bytes:
 
 
 def _drawn(
-    run: Run, strategies: Sequence[str], read: Callable[[Tree, CandidateRecord], D]
+    run: Run,
+    strategies: Sequence[str],
+    read: Callable[[Tree, CandidateRecord], D],
+    say: Callable[[str], None],
 ) -> list[tuple[Problem, list[D]]]:
     """What ended by itself and was graded, by problem; draws that strategies share count once."""
     drawn: dict[Trial, Counter[D]] = {}
@@ -120,23 +131,22 @@ def _drawn(
     for name in strategies:
         for tree in run.strategy(name).trees():
             mine: Counter[D] = Counter()
-            # Without an answer a solution is wrong, but only where answers are graded.
-            graded = tree.problem.answer is not None or any(
-                node.correct is not None for node in tree.nodes.values()
-            )
+            trial = tree.answer.trial
             for node in tree.nodes.values():
                 if node.finish != "end" or node.prompt is not None or kind_of(node.op) != "sampled":
                     continue
-                if node.correct is None and (node.answer is not None or not graded):
+                if tree.grade(node) is None:
                     ungraded += 1
                     continue
                 mine[read(tree, node)] += 1
-            drawn[tree.answer.trial] = drawn.get(tree.answer.trial, Counter()) | mine
+            drawn[trial] = drawn.get(trial, Counter()) | mine
     if ungraded and not any(drawn.values()):
         raise ValueError(
             "no candidate has a grade: problems without a gold answer, or a grader that grades "
             "only what is returned"
         )
+    if ungraded:
+        say(f"left out, as they have no grade: {ungraded:,} solutions")
     found: dict[str, list[D]] = {}
     for trial, solutions in drawn.items():
         found.setdefault(trial.problem, []).extend(solutions.elements())
@@ -144,7 +154,10 @@ def _drawn(
 
 
 def _trajectory(tree: Tree, node: CandidateRecord) -> Trajectory:
-    prompt, ids = tree.ids(node.uid)
+    try:
+        prompt, ids = tree.ids(node.uid)
+    except ValueError as error:
+        raise ValueError(f"{error},logprobs") from error
     path = tree.path(node.uid)
     logprobs = tuple(
         each for part in path for each in part.token_logprobs or (None,) * len(part.token_ids or ())

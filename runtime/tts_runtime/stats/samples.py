@@ -50,6 +50,8 @@ class SampledProblem:
 
     Args:
         graded: They have grades (a gold answer, and a grader that grades every candidate).
+        samples: The solutions; where they have grades, those whose grade is known.
+        ungraded: How many others there are then: they do not count as wrong.
         independent: Each was drawn on its own from the problem, and none because of another: only
             then what k of them would give says what k samples give.
     """
@@ -59,6 +61,7 @@ class SampledProblem:
     graded: bool
     independent: bool
     samples: Sequence[Sample]
+    ungraded: int = 0
 
 
 def samples_of(tree: Tree) -> SampledProblem:
@@ -69,25 +72,26 @@ def samples_of(tree: Tree) -> SampledProblem:
         for node in tree.nodes.values()
         if node.finish is not None and node.uid not in continued and (node.done or _cut(node))
     ]
+    grades = [tree.grade(each) for each in solutions]
+    graded = any(each is not None for each in grades) if grades else tree.compared
+    samples = [
+        Sample(
+            solution.answer_key,
+            bool(grade),
+            solution.tokens,
+            solution.steps,
+            dict(solution.scores),
+        )
+        for solution, grade in zip(solutions, grades, strict=True)
+        if grade is not None or not graded
+    ]
     return SampledProblem(
         tree.problem.id,
         tree.answer.seed,
-        tree.problem.answer is not None
-        and (
-            any(each.correct is not None for each in solutions)
-            or not any(e.answer for e in solutions)
-        ),
+        graded,
         all(not each.parent and each.op == "expand" for each in solutions),
-        [
-            Sample(
-                solution.answer_key,
-                bool(solution.correct),
-                solution.tokens,
-                solution.steps,
-                dict(solution.scores),
-            )
-            for solution in solutions
-        ],
+        samples,
+        len(solutions) - len(samples),
     )
 
 
@@ -127,7 +131,7 @@ def scorers_of(problems: Iterable[SampledProblem]) -> dict[str, bool]:
 
 def whole(problems: Sequence[SampledProblem]) -> bool:
     """Whether all pools are of one size: votes end theirs once they are decided (C66)."""
-    return len({len(each.samples) for each in problems}) < 2
+    return len({len(each.samples) + each.ungraded for each in problems}) < 2
 
 
 Rule = Callable[[SampledProblem, int], float]
