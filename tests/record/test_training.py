@@ -17,6 +17,7 @@ from tts_runtime.engines.registry import find_policy
 from tts_runtime.graders import find_grader
 from tts_runtime.problems import Problem
 from tts_runtime.record.grades import compares
+from tts_runtime.record.training import rows
 from tts_runtime.stats.samples import samples_of, whole
 
 #: Solutions of one problem by their steps: two right ones, two that share a beginning.
@@ -246,6 +247,43 @@ def test_graders_of_every_candidate_are_known_by_name(name: str) -> None:
     assert compares(problem, [name]) == find_grader(name)().every_candidate
     assert compares(replace(problem, grader=name), ["math", name]) == compares(problem, [name])
     assert not compares(replace(problem, answer=None), [name])
+
+
+def test_equal_texts_of_two_streams_are_two_draws(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bodies = {
+        "hot": "sample 6 at temperature 1",
+        "cold": "sample 6 at temperature 0.3",
+        "again": "expand (sample 6 steps at temperature 0.3) by 1 at temperature 0.3",
+    }
+    for name, pool in bodies.items():
+        text = f"strategy {name}():\n    return best of ({pool}) by tokens\n"
+        (tmp_path / f"{name}.tts").write_text(text, encoding="utf-8")
+    problems = [{"id": "p", "problem": "Start with 3; a: +4 (mod 100)", "answer": "7"}]
+    settings = tts_runtime.Settings(out=tmp_path / "run")
+    tts_runtime.run([f"{tmp_path}/{name}.tts" for name in bodies], problems, settings=settings)
+    run = tts_runtime.open_run(tmp_path / "run")
+    trees = {name: run.tree("p", name) for name in bodies}
+    texts = [{tree.text(node.uid) for node in tree.nodes.values()} for tree in trees.values()]
+    assert texts[0] & texts[1]  # else this shows nothing
+    rows = exported(capsys, tmp_path / "run", "prm")
+    drawn = {row["completions"][0]: row["drawn"][0] for row in rows}
+    assert sum(drawn.values()) == 12  # `again` draws what `cold` draws, in pieces
+
+
+def test_chats_have_the_messages_before_the_problem(run: Path) -> None:
+    before = (("system", "Add."), ("user", "1 + 0"), ("assistant", "\\boxed{1}"))
+    opened = tts_runtime.open_run(run)
+    opened.problems = {"one": replace(opened.problems["one"], before=before)}
+    turns = [{"role": role, "content": text} for role, text in (*before, ("user", "1 + 1"))]
+    said: list[str] = []
+    for form in ("sft", "preference"):
+        written = rows(opened, form, ["majority"], chat=True, say=said.append)
+        assert [row["prompt"] for row in written][:1] == [turns]
+    assert said == []
+    assert next(rows(opened, "sft", ["majority"], chat=False, say=said.append))["prompt"] == "1 + 1"
+    assert said == ["left out, as only --chat has them: the messages before 1 problems"]
 
 
 def test_without_gold_answers_nothing_is_wrong(

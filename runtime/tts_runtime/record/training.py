@@ -8,7 +8,7 @@ trajectories.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -17,6 +17,7 @@ from tts_runtime.executor import CandidateRecord
 from tts_runtime.problems.model import Problem, Trial
 from tts_runtime.record.nodes import kind_of
 from tts_runtime.record.reader import Run, Tree
+from tts_runtime.replay.rundirs import places_of
 from tts_runtime.steps import NOTHING
 
 #: What can be written.
@@ -93,10 +94,17 @@ def rows(
         text = tree.text(node.uid)
         return TrainingSolution(text, _steps(text, delimiter), node.correct is True)
 
-    for problem, solutions in _drawn(run, strategies, solution, say):
+    everything = _drawn(run, strategies, solution, say)
+    lost = 0 if chat else sum(bool(problem.before) for problem, _ in everything)
+    if lost:
+        say(f"left out, as only --chat has them: the messages before {lost:,} problems")
+    for problem, solutions in everything:
         if problem.fields.get(_MISSING):
             raise ValueError(f"the record does not have the text of problem {problem.id}")
-        prompt: Any = [{"role": "user", "content": problem.text}] if chat else problem.text
+        prompt: Any = problem.text
+        if chat:
+            turns = (*problem.before, ("user", problem.text))
+            prompt = [{"role": role, "content": content} for role, content in turns]
 
         def reply(text: str) -> Any:
             return [{"role": "assistant", "content": text}] if chat else text
@@ -126,19 +134,22 @@ def _drawn(
     say: Callable[[str], None],
 ) -> list[tuple[Problem, list[D]]]:
     """What ended by itself and was graded, by problem; draws that strategies share count once."""
-    drawn: dict[Trial, Counter[D]] = {}
+    drawn: dict[Trial, Counter[tuple[Hashable, D]]] = {}
     ungraded = 0
     for name in strategies:
         for tree in run.strategy(name).trees():
-            mine: Counter[D] = Counter()
+            mine: Counter[tuple[Hashable, D]] = Counter()
             trial = tree.answer.trial
+            places = places_of(trial, tree.nodes) if len(strategies) > 1 else {}
             for node in tree.nodes.values():
                 if node.finish != "end" or node.prompt is not None or kind_of(node.op) != "sampled":
                     continue
                 if tree.grade(node) is None:
                     ungraded += 1
                     continue
-                mine[read(tree, node)] += 1
+                # Equal texts of two streams are two draws.
+                place = places.get(node.uid)
+                mine[place and place.key, read(tree, node)] += 1
             drawn[trial] = drawn.get(trial, Counter()) | mine
     if ungraded and not any(drawn.values()):
         raise ValueError(
@@ -149,7 +160,7 @@ def _drawn(
         say(f"left out, as they have no grade: {ungraded:,} solutions")
     found: dict[str, list[D]] = {}
     for trial, solutions in drawn.items():
-        found.setdefault(trial.problem, []).extend(solutions.elements())
+        found.setdefault(trial.problem, []).extend(each for _, each in solutions.elements())
     return [(run.problems[id_], listed) for id_, listed in found.items()]
 
 

@@ -165,8 +165,20 @@ def _text(node: CandidateRecord, nodes: Mapping[int, CandidateRecord]) -> str:
     return "".join(reversed(parts))
 
 
-def _join(root: Place, nodes: Mapping[int, CandidateRecord]) -> None:
-    """Adds a strategy's tree to those of others of the same problem and seed."""
+def places_of(trial: Trial, nodes: Mapping[int, CandidateRecord]) -> Mapping[int, Place]:
+    """The places of a strategy's candidates, by number.
+
+    Where keys and whole texts are equal, strategies share the draw (C2).
+    """
+    return _join(Place(key=root_key(trial.seed, trial.problem)), nodes)
+
+
+def _join(root: Place, nodes: Mapping[int, CandidateRecord]) -> dict[int, Place]:
+    """Adds a strategy's tree to those of others of the same problem and seed.
+
+    Returns:
+        The places of its candidates, by number.
+    """
     reached: dict[int, Place] = {0: root}
     streams = {(place.key, place.position): place for place in root.others if place.key}
     for node in nodes.values():
@@ -199,6 +211,7 @@ def _join(root: Place, nodes: Mapping[int, CandidateRecord]) -> None:
                 root.others.append(written)
                 streams[stream or b"", written.position] = written
             reached[node.uid] = written
+    return reached
 
 
 def _same(
