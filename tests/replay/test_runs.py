@@ -131,6 +131,41 @@ def test_a_search_is_replayed_with_another_selection(tmp_path: Path) -> None:
     assert "the record ends after a path that ends" in (missed.error or "")
 
 
+@pytest.mark.parametrize(
+    ("draws", "cut"),
+    [
+        (("a = sample 3",), "1 steps"),
+        (("a = sample 3",), "5 tokens"),
+        (("a = sample 3 steps", 'force "a longer text " into a'), "tokens - 1 tokens"),
+    ],
+)
+def test_a_cut_inside_of_a_draw_is_refused(
+    tmp_path: Path, draws: tuple[str, ...], cut: str
+) -> None:
+    plan = plan_of(*draws, f"return best of (cut a to {cut}) by tokens")
+    ran(tmp_path / "run", plan)
+    for answer in replayed(tmp_path / "run", plan):
+        assert "does not say where tokens end, and this cuts inside" in (answer.error or "")
+
+
+@pytest.mark.parametrize("cut", ["1 steps", "0 tokens", "2 steps", "999 tokens"])
+def test_a_cut_where_a_draw_ended_is_as_it_was(tmp_path: Path, cut: str) -> None:
+    draws = "a = sample 3 steps", 'force "so " into a'
+    plan = plan_of(*draws, f"return best of (cut a to {cut}) by tokens")
+    ran(tmp_path / "run", plan)
+    settings = tts_runtime.Settings(
+        policies={"policy": f"replay:{tmp_path / 'run'}"}, out=tmp_path / "again"
+    )
+    tts_runtime.run(plan, settings=settings)
+    texts = [
+        {tree.problem.id: tree.text(tree.answer.node or 0) for tree in record.trees()}
+        for name in ("run", "again")
+        for record in tts_runtime.open_run(tmp_path / name).strategies.values()
+    ]
+    assert len(texts[0]) == 2
+    assert texts[0] == texts[1]
+
+
 def test_other_clauses_seeds_and_questions_are_refused(tmp_path: Path) -> None:
     ran(tmp_path / "run", "majority", n=2)
     with pytest.raises(BindError, match=r"temperature 0\.5, and the record was drawn at 1"):

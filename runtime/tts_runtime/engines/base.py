@@ -371,6 +371,8 @@ class PolicyEngine(Engine):
     masks: bool = True
     #: `stop when` and `end when` work: the engine looks at every token as it is drawn.
     streaming: bool = True
+    #: Where tokens begin and end in its texts is known; else `cut` cannot end inside of a draw.
+    borders: bool = True
     #: It leaves log-probabilities out where a request does not want them.
     spares_logprobs: bool = False
     #: Without a marked answer, the last line of a finished reply is the answer (printed output).

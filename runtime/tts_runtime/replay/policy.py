@@ -79,6 +79,7 @@ class ReplayPolicy(PolicyEngine):
     """
 
     streaming = False
+    borders = False
 
     def __init__(self, path: str, options: ReplayOptions | None = None) -> None:
         self.recorded: Recorded = open_recorded(path, options or ReplayOptions())

@@ -81,7 +81,7 @@ def cut(builder: Builder, spec: Cut) -> Action:
 
         def shortened(row: Row, _: PendingRow | None) -> Content:
             kept = max(0, view.whole(length(row, view)))
-            node = cut_node(row.node, kept, spec.unit)
+            node = cut_node(row.node, kept, spec.unit, operation)
             shorter = derived(row, node, operation)
             closed = node.segments.many_closed
             # What is written after the cut is new, and so are its scores (C32).
@@ -95,8 +95,12 @@ def cut(builder: Builder, spec: Cut) -> Action:
     return action
 
 
-def cut_node(node: Node, length: int, unit: Unit) -> Node:
-    """The path up to its first `length` steps or tokens: an edge of an ancestor, cut short."""
+def cut_node(node: Node, length: int, unit: Unit, operation: Operation) -> Node:
+    """The path up to its first `length` steps or tokens: an edge of an ancestor, cut short.
+
+    Raises:
+        RunError: It ends inside of a text whose tokens are not known.
+    """
     segments = NOTHING
     kept = 0
     edges = node.edges()
@@ -111,6 +115,13 @@ def cut_node(node: Node, length: int, unit: Unit) -> Node:
             inside += 1
         if inside < len(edge.ids) or _enough(segments, kept, length, unit):
             break
+    if 0 < inside < len(last.ids) and not last.policy.engine.borders:
+        raise error_at(
+            operation,
+            f"policy `{last.policy.name}` is a record, which does not say where tokens end, and "
+            "this cuts inside of what was drawn",
+            "bind the model itself, or cut where a draw ended",
+        )
     return Node(
         node.conversation,
         last.parent,
