@@ -6,6 +6,7 @@ numeric denominators, unnest square roots, expand, and write quotients over one 
 """
 
 import math
+import re
 from typing import Any
 
 import sympy
@@ -56,6 +57,7 @@ _ATOMS: tuple[type, ...] = (
 )
 _KNOWN = (*_FUNCTIONS, *_ATOMS, sympy.Pow, sympy.factorial)
 _NOT_COUNTED = (sympy.I, sympy.Function, sympy.exp)
+_SPACE_AFTER = re.compile(r"(?<=[0-9)}\]]) (?![0-9])")
 _SQUARE_ROOTS = (sympy.Rational(1, 2), sympy.Rational(-1, 2))
 
 
@@ -118,7 +120,8 @@ def write(value: Any) -> str:
     if isinstance(value, sympy.Rational):
         return str(value)
     text: str = sympy.latex(value, ln_notation=True, inv_trig_style="full")
-    return text.replace(r"\left", "").replace(r"\right", "")
+    # Behind a number with a space, letters would be a unit: "2 m" is 2, "2m" is a product.
+    return _SPACE_AFTER.sub("", text.replace(r"\left", "").replace(r"\right", ""))
 
 
 def _evaluate(node: Any) -> Any:

@@ -41,6 +41,7 @@ _SHORT = (
 _WORD = rf"(?:{_SHORT}|[A-Za-z]{{3,}}|[^\W\d_a-zA-Z]+)"
 _POWER = r"(?:\s*\^\s*(?:\{-?[0-9]\}|-?[0-9]))?"
 _LETTERS = "mghslLJNVWCFKA"
+_MORE_LETTERS = "dtyMTPHS"  # units only where a font says that they are no unknowns
 _JOIN = r"(?:\s*/\s*|\s*\\cdot\s*|\s*-\s*|\.?\s+)"
 # After a space: any words. Directly at the number: a short name or a word of another script.
 _BARE = re.compile(
@@ -48,12 +49,19 @@ _BARE = re.compile(
     rf"|(?:{_SHORT}|[^\W\d_a-zA-Z]+)(?![A-Za-z]))"
     rf"{_POWER}(?:{_JOIN}(?:{_WORD}|[A-Za-z]{{2}}|[{_LETTERS}]){_POWER}){{0,8}}\.?$"
 )
-_TEXT = r"\\text\{(?:[^{}]|\{[^{}]*\})*\}"
-_TEXT_UNIT = re.compile(
-    rf"(?:(?:\s|\\cdot(?![A-Za-z])|/|\*)*"
-    rf"(?:{_TEXT}|\\frac\s*\{{\s*{_TEXT}{_POWER}\s*\}}\s*\{{\s*{_TEXT}{_POWER}\s*\}}){_POWER})+\s*$"
+# A single letter in a font is a unit only if it may be one: `3\mathrm{i}` is a number.
+_TEXT = (
+    r"\\text\{(?!\s*[A-Za-z]\s*\})(?:[^{}]|\{[^{}]*\})*\}"
+    rf"|\\text\{{\s*[{_LETTERS}{_MORE_LETTERS}]\s*\}}"
 )
-_FRACTION = re.compile(rf"\\frac\s*\{{({_TEXT}{_POWER})\s*\}}\s*\{{({_TEXT}{_POWER})\s*\}}")
+_TEXT_UNIT = re.compile(
+    rf"(?:(?:\s|\\cdot(?![A-Za-z])|/|\*|-(?=\s*\\text))*"
+    rf"(?:{_TEXT}|\\frac\s*\{{\s*(?:{_TEXT}){_POWER}\s*\}}\s*\{{\s*(?:{_TEXT}){_POWER}\s*\}}){_POWER})+\s*$"
+)
+_FRACTION = re.compile(rf"\\frac\s*\{{((?:{_TEXT}){_POWER})\s*\}}\s*\{{((?:{_TEXT}){_POWER})\s*\}}")
+# Single letters behind other unknowns, and several small ones, are factors: `r^2 h`, `2 m g`.
+_FACTORS = re.compile(r"[a-z](?: [A-Za-z])+")
+_COMMAND = re.compile(r"\\text\{[^{}]*\}|\\[A-Za-z]+")
 _HAS_VALUE = re.compile(r"[0-9]|\\pi|\\infty")
 
 
@@ -80,8 +88,17 @@ def split_unit(text: str) -> tuple[str, str]:
         reason = _NOT_A_UNIT.search(words) and not _ALLOWED.fullmatch(words)
         if not before or reason or not _HAS_VALUE.search(before) or before[-1] in "+-*/^_=<(,":
             continue
+        if pattern is _BARE and (
+            _FACTORS.fullmatch(words) or (len(words) == 1 and _has_unknowns(before))
+        ):
+            continue
         return before, words
     return text, ""
+
+
+def _has_unknowns(text: str) -> bool:
+    value = re.split(r"=|\\approx(?![A-Za-z])", text)[-1]
+    return re.search(r"[A-Za-z]", _COMMAND.sub(" ", value)) is not None
 
 
 _SYNONYMS: dict[str, str] = {}
