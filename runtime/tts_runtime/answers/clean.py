@@ -156,7 +156,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"(?<=[0-9A-Za-z)}\]])\s*,?\s*(?:for (?:all|any|every|each)|where)\b.*$", ""),
         (
-            r"(?<=[0-9A-Za-z)}\]])\s*,?\s*\(?\s*[a-z](?:,[a-z])*\s*\\in\s*"
+            # Set apart, so that the last letter of the formula stays: `3k,k\in\mathbb{Z}`.
+            r"(?<=[0-9A-Za-z)}\]])(?:\s*(?:,\s*\(?|\()\s*[a-z](?:,[a-z])*|\s+[a-z])\s*\\in\s*"
             r"(?:\\mathbb\{[ZN]\}|Z|N)(?:\^?[+*]|_\{?[^{}]*\}?|\^\{?[+*]\}?)?\s*\)?$",
             "",
         ),
