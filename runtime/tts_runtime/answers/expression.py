@@ -38,7 +38,7 @@ _WORD = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{4,}")
 _BINOMIAL = re.compile(r"\\binom\{([0-9]{1,3})\}\{([0-9]{1,3})\}")
 # The parser reads "2(3)" and "(2)(3)" as mixed numbers, too.
 _POWER_OF_FUNCTION = re.compile(r"(\\(?:sin|cos|tan|cot|sec|csc|ln|log)\^)([0-9])")
-_PRODUCTS = re.compile(r"(?<=[0-9)])(?=\()")
+_PRODUCTS = re.compile(r"(?<=[0-9)])(?<!_[0-9])(?=\()")
 
 
 @lru_cache(maxsize=8192)

@@ -5,7 +5,8 @@ grammar is refused. Conventions where notation is ambiguous:
 
 * `\sin 2x \cos x` is sin(2x) cos(x): a function takes the product behind it, up to a function;
 * `a/bc` is a/(bc), but `1/2x` is x/2: a fraction of two whole numbers comes first;
-* `3\frac12` is a mixed number, `x(x+1)` a product, `f(2)` no formula here (nothing says what f is);
+* `3\frac12` is a mixed number, `x(x+1)` a product; a letter before one value in brackets, `y(0)`,
+  is an unknown of its own, and `f(x+1)` no formula here (nothing says what f is);
 * `\sqrt[3]{-8}` and `(-8)^{1/3}` are real roots, `\log` is the decimal logarithm, `e` and `i`
   are the constants.
 """
@@ -307,16 +308,35 @@ class _Parser:
         return self._signed(lambda: self._product(functions=False))
 
     def _letter(self, token: str) -> Any:
-        name = token.lstrip("\\")
+        subscript = ""
         if self._next() == "_":
             self._take()
             subscript = self._subscript()
-            name += f"_{subscript}" if subscript.isalnum() else f"_{{{subscript}}}"
         elif token == "e":
             return sympy.E
-        if token in _FUNCTION_NAMES and self._next() == "(":
-            raise NotReadableError(token)
+        if self._next() == "(":
+            value = self._argument_value()
+            if value:
+                # As it is printed: sympy takes no name with braces apart.
+                return sympy.Symbol(
+                    token + (f"_{{{subscript}}}" if subscript else "") + value, real=True
+                )
+            if token in _FUNCTION_NAMES:
+                raise NotReadableError(token)
+        name = token.lstrip("\\")
+        if subscript:
+            name += f"_{subscript}" if subscript.isalnum() else f"_{{{subscript}}}"
         return sympy.Symbol(name, real=True)
+
+    def _argument_value(self) -> str:
+        """The bracket that follows if it holds one number or letter: of `y(0)`, `T(-1)`, `S(n)`."""
+        end = self._at + 2 + (self._tokens[self._at + 1] in ("+", "-"))
+        value = self._tokens[end - 1]
+        single = value.isalpha() or _NUMBER.fullmatch(value) or _GREEK.fullmatch(value)
+        if not (single or value == r"\pi") or self._tokens[end] != ")":
+            return ""
+        begin, self._at = self._at, end + 1
+        return "".join(self._tokens[begin : self._at])
 
     def _subscript(self) -> str:
         if self._next() != "{":
