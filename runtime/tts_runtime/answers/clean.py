@@ -137,12 +137,12 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (
             r"(?<=[0-9)}\]!])\s*,?\s*(?:\\text\{\s*,?\s*(?:and|or|y|und|et)\s*,?\s*\}"
             r"|(?:and|or)(?![a-z])|\\(?:land|lor|vee|wedge)(?![A-Za-z])|\\?&(?!.*\\end))",
-            ",",
+            ", ",
         ),
-        (r"(?<=[A-Za-z)}\]])\s*,?\s*\\text\{\s*,?\s*(?:and|or)\s*,?\s*\}", ","),
-        (r"(?<![A-Za-z])([A-Za-z])\s+(?:and|or)\s+(?=\(?[A-Za-z](?:\)|\s*=|$))", r"\1,"),
-        (r"(?<=[0-9)}\]])\s*(?:或|和|以及|及)\s*", ","),
-        (r",\s*,", ","),
+        (r"(?<=[A-Za-z)}\]])\s*,?\s*\\text\{\s*,?\s*(?:and|or)\s*,?\s*\}", ", "),
+        (r"(?<![A-Za-z])([A-Za-z])\s+(?:and|or)\s+(?=\(?[A-Za-z](?:\)|\s*=|$))", r"\1, "),
+        (r"(?<=[0-9)}\]])\s*(?:或|和|以及|及)\s*", ", "),
+        (r",\s*,", ", "),
         (
             r"^(?:\\text\{\s*)?(?:all )?real numbers,? (?:except|other than|excluding)(?: for)?"
             r"\s*\}?\s*(?:x\s*=\s*)?([-0-9].*)$",
@@ -182,6 +182,9 @@ _BASE_NAME = re.compile(rf"_\{{?\s*(?:\\text\{{)?\s*({'|'.join(reversed(_NUMBER_
 _GROUPS = re.compile(
     rf"(?<![0-9.,A-Za-z}}])([0-9]{{1,3}})((?:{_GROUP}[0-9]{{3}})+)(?![0-9])(?!\s*/|\s*\\[dt]?frac)"
 )
+_RUN = re.compile(r"[^()\[\]{}]+")
+_LOOSE = re.compile(r"(?:,\s|;)\s*(?=[-+0-9A-Za-z])")
+_THOUSANDS = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9]|,[0-9])")
 # A system of equations without conditions.
 _CASES = re.compile(r"\\begin\{cases\}((?:(?!\\begin|\\end|&).)*)\\end\{cases\}")
 _COMMA_SPACE = re.compile(r"(?<=[0-9]),\s+(?=[0-9]{3}(?![0-9]))")
@@ -245,7 +248,7 @@ def _clean_once(text: str, dropped: list[str]) -> str:
         replaced = pattern.sub(replacement, text)
         # A rule that leaves nothing took the answer for its decoration.
         text = replaced if replaced.strip() else text
-    text = _exact_part(roots(text))
+    text = _RUN.sub(_join_thousands, _exact_part(roots(text)))
     text, unit = split_unit(text)
     if unit:
         dropped.append(unit)
@@ -266,6 +269,18 @@ def _signs(text: str) -> list[str]:
 
 def _join_groups(match: re.Match[str]) -> str:
     return match[1] + "".join(re.findall(r"[0-9]{3}", match[2]))
+
+
+def _join_thousands(run: re.Match[str]) -> str:
+    """`1,000 x` and `1,000, 2,000` without the commas that group digits.
+
+    They are those without a space: in a list that has spaces elsewhere, and outside brackets where
+    no comma separates. `(100,200)` is a pair.
+    """
+    text, before = run[0], run.string[: run.start()]
+    joined = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
+    alone = not before or (before.endswith("{") and not before.endswith(r"\{"))
+    return joined if _LOOSE.search(text) or (alone and "," not in joined) else text
 
 
 def _exact_part(text: str) -> str:
