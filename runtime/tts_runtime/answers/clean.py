@@ -230,7 +230,12 @@ def _settle(text: str, dropped: list[str]) -> str:
     return start
 
 
-_SIGN_UNITS = re.compile(r"[$€£¥₹¢%°]|\^\s*\{?\s*\\circ|\\degree")
+_SIGN_UNITS = re.compile(
+    r"([$€£¥₹¢%])|(?:\^\s*\{?\s*\\circ(?![A-Za-z])\s*\}?|\\degrees?(?![A-Za-z]))"
+    r"\s*(?:\\[A-Za-z]+\s*\{\s*)?([CF](?![A-Za-z]))?"
+)
+# Not `$5 and $10`: a number follows the second sign.
+_FORMULA = re.compile(r"(?<!\\)\${1,2}((?:\\\$|[^$])+)(?<!\\)\${1,2}(?![0-9])")
 
 
 def _clean_once(text: str, dropped: list[str]) -> str:
@@ -258,13 +263,10 @@ def _clean_once(text: str, dropped: list[str]) -> str:
 
 def _signs(text: str) -> list[str]:
     """Currency, percent and degree signs of the answer as written."""
-    inner = text.strip()
-    for opening, closing in _WRAPPERS[:2]:
-        if inner.startswith(opening) and inner.endswith(closing) and len(inner) > 2:
-            inner = inner[len(opening) : -len(closing)]
+    inner = _FORMULA.sub(r" \1 ", to_latex(text))
     if _TRIGONOMETRIC.search(inner):
         return []
-    return ["°" if "c" in sign or "°" in sign else sign for sign in _SIGN_UNITS.findall(inner)]
+    return [sign or f"° {scale}".strip() for sign, scale in _SIGN_UNITS.findall(inner)]
 
 
 def _join_groups(match: re.Match[str]) -> str:
