@@ -50,6 +50,7 @@ _NUMBER_NAMES = [
     "fifteen",
     "sixteen",
 ]
+_INNER = r"((?:[^{}]|\{[^{}]*\})*)"
 _GROUP = r"(?:[ ~'_]|\\[,;:! ]|\\thinspace(?![A-Za-z]))"
 
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -72,8 +73,14 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         # Not after a backslash: that is a matrix's end of row.
         (r"(?<!\\)\\(?:,|;|:|!|>| )|~", " "),
         (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+        (
+            r"\{((?:[^{}]|\{[^{}]*\})*)\\over(?![A-Za-z])((?:[^{}]|\{[^{}]*\})*)\}",
+            r"\\frac{\1}{\2}",
+        ),
+        (r"^([^=,;]*)\\over(?![A-Za-z])([^=,;]*)$", r"\\frac{\1}{\2}"),
         (r"\\[dt]binom(?![A-Za-z])", r"\\binom"),
         (rf"\\(?:{_FONTS})\s*\{{", r"\\text{"),
+        (rf"\\(?:{_FONTS})(?![A-Za-z])\s*([A-Za-z0-9])", r"\\text{\1}"),
         (rf"\\text\s*\{{\s*({_FUNCTIONS})\s*\}}", r"\\\1 "),
         (r"\\text\s*\{\s*\}", ""),
         (r"\\(?:mathbb|Bbb|mathds)\s*\{?\s*([RZNQC])\s*\}?", r"\\mathbb{\1}"),
@@ -114,6 +121,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\?\$|[€£¥₹¢]|(?<=[0-9}])\s*\\?%(?=\s*(?:$|[,.;)\]\\$]))", ""),
         (r"^(?:USD|EUR|GBP|Rs\.?)\s*(?=[0-9])", ""),
         # Plain notation.
+        (r"(?<=[0-9])\.(?=\s*[-+*/^)])", ""),
         (r"\*\*", "^"),
         (r"(?<=[0-9])\s*[xX]\s*(?=10\s*\^)", r"\\times "),
         (r"(?<=[0-9])\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*\{?\s*\+?(-?[0-9]{1,3})\s*\}?$", r"e\1"),
@@ -126,13 +134,19 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\^\s*\(([^()]*)\)", r"^{\1}"),
         (r"\^\s*([0-9]{2,})", r"^{\1}"),
         (r"^([+-]?[0-9.]+\s*[+-]\s*[0-9.]+)j$", r"\1i"),
-        (r"^\s*\]([^\[\]]*,[^\[\]]*)\[\s*$", r"(\1)"),
-        (r"(?<![A-Za-z])[aA]\.?\s?[mM]\.?(?=\s*\}?$)", "am"),
-        (r"(?<![A-Za-z])[pP]\.?\s?[mM]\.?(?=\s*\}?$)", "pm"),
+        # Intervals with their brackets turned: `]2,5[`.
+        (
+            r"(^|=|\\(?:cup|in|setminus)(?![A-Za-z]))\s*\](?=[^\[\]()]*,[^\[\]()]*[\[\])])",
+            r"\1(",
+        ),
+        (r"([\[(][^\[\]()]*,[^\[\]()]*)\[(?=\s*(?:$|\\(?:cup|setminus)(?![A-Za-z])))", r"\1)"),
+        (r"(?<![A-Za-z])\s*[aA]\.?\s?[mM]\.?(?=\s*\}?$)", " am"),
+        (r"(?<![A-Za-z])\s*[pP]\.?\s?[mM]\.?(?=\s*\}?$)", " pm"),
         (r"(?<=[0-9])\s*(?:\^\s*\{?)?\s*(?:\\text\{\s*)?(?:st|nd|rd|th)(?:\s*\})*$", ""),
         # Bases by name.
         (r"\s*(?:\\text\{\s*)?\(?\s*base[ -]?(?:\s*\})?\s*([0-9]{1,2})\)?\s*\}?$", r"_{\1}"),
         (r"_\{\s*\(([0-9]{1,2})\)\s*\}", r"_{\1}"),
+        (r"^([-+]?)\s*[({]\s*([-+]?[0-9A-F]+)\s*[)}]\s*(?=_\{?[0-9])", r"\1\2"),
         # Words between several answers.
         (
             r"(?<=[0-9)}\]!])\s*,?\s*(?:\\text\{\s*,?\s*(?:and|or|y|und|et)\s*,?\s*\}"

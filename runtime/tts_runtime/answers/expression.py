@@ -36,6 +36,7 @@ _UNREADABLE = re.compile(
 )
 _WORD = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{4,}")
 _BINOMIAL = re.compile(r"\\binom\{([0-9]{1,3})\}\{([0-9]{1,3})\}")
+_BINOMIAL_OF = re.compile(r"\\binom\{([^{}]{1,12})\}\{([1-4])\}")
 # The parser reads "2(3)" and "(2)(3)" as mixed numbers, too.
 _POWER_OF_FUNCTION = re.compile(r"(\\(?:sin|cos|tan|cot|sec|csc|ln|log)\^)([0-9])")
 _PRODUCTS = re.compile(r"(?<=[0-9)])(?<!_[0-9])(?=\()")
@@ -62,9 +63,16 @@ def parse(text: str) -> Any | None:
 
 def _prepare(text: str) -> str:
     text = _BINOMIAL.sub(lambda match: f"({math.comb(int(match[1]), int(match[2]))})", text)
+    text = _BINOMIAL_OF.sub(_falling, text)
     text = re.sub(r"(?<![0-9])\.(?=[0-9])", "0.", text)
     text = _POWER_OF_FUNCTION.sub(r"\1{\2}", text)
     return _PRODUCTS.sub(r"\\cdot ", text)
+
+
+def _falling(match: re.Match[str]) -> str:
+    r"""`\binom{n}{2}` as `n(n-1)` over 2."""
+    factors = "".join(f"({match[1]}-{less})" for less in range(int(match[2])))
+    return rf"(\frac{{{factors}}}{{{math.factorial(int(match[2]))}}})"
 
 
 def _parse(text: str) -> Any | None:

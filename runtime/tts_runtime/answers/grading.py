@@ -20,7 +20,7 @@ MAXIMUM_ELEMENTS = 16
 
 _WHOLE = re.compile(r"-?[0-9]{1,12}")
 _PERCENT = re.compile(r"\\?%|percent|pct")
-_BASE = re.compile(r"([0-9A-F]+)_\{[0-9]+\}")
+_BASE = re.compile(r"(-?[0-9][0-9A-F]*|[A-F][0-9A-F]*)_\{[0-9]+\}")
 _DECIMAL_COMMA = re.compile(r"-?(?:0,[0-9]+|[1-9][0-9]*,(?:[0-9]{2}|[0-9]{4,}))")
 _DECIMAL = re.compile(r"(?<![0-9])[0-9]*\.([0-9]+)|[0-9][eE]-?[0-9]")
 _COLLECTIONS = (StructureKind.LIST, StructureKind.SET, StructureKind.UNION)
@@ -64,7 +64,11 @@ def _grade(answer: str, gold: str) -> bool:
     texts = clean(answer), clean(gold)
     if all(map(_WHOLE.fullmatch, texts)):
         return False  # different, and no reason to load a computer algebra system
-    return same(_structure(texts[0]), _structure(texts[1]))
+    left, right = map(_structure, texts)
+    if {left.kind, right.kind} == {StructureKind.WORDS, StructureKind.SCALAR}:
+        # Letters side by side are a product where the other answer is a formula.
+        left, right = (Structure(StructureKind.SCALAR, text) for text in texts)
+    return same(left, right)
 
 
 def _structure(cleaned: str) -> Structure:

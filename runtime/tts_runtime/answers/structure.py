@@ -22,8 +22,7 @@ from tts_runtime.answers.parts import Structure, StructureKind, interval
 MAXIMUM_DEPTH = 10
 MAXIMUM_ELEMENTS = 60
 
-
-_BASE = re.compile(r"([0-9A-F]+)_(?:\{([0-9]{1,2})\}|([0-9]{1,2}))")
+_BASE = re.compile(r"(-?[0-9][0-9A-F]*|[A-F][0-9A-F]*)_(?:\{([0-9]{1,2})\}|([0-9]{1,2}))")
 _SUBSCRIPT = r"(?:_(?:\{[A-Za-z0-9,+\- ]+\}|[A-Za-z0-9]))"
 NAME = re.compile(rf"(?:\\[a-zA-Z]+|[A-Za-z]){_SUBSCRIPT}?'*")
 _NAMES = re.compile(rf"\((?:{NAME.pattern})(?:,(?:{NAME.pattern}))+\)")
@@ -53,6 +52,7 @@ _BUILDER = re.compile(
     r"([a-z])(?:\s*\\in\s*(?:\\mathbb\{R\}|R))?\s*(?:\||:|\\text\{such that\})\s*(.+)"
 )
 _RELATION = re.compile(r"<|>|\\(?:le|ge|ne|in|notin|equiv|approx|sim|to|subset\w*)(?![A-Za-z])|=")
+_EVENT = re.compile(r"^P\([^()]*\)")
 _BINDS = re.compile(r"=|\\(?:in|ni|notin)(?![A-Za-z])")
 _ORDER = re.compile(r"<|>|\\[lg]e(?![A-Za-z])")
 _DISTANCE = re.compile(r"\|([^|]+)\|\s*(<|>|\\[lg]e(?![A-Za-z]))([^|<>]+)")
@@ -272,11 +272,12 @@ def _enclosed(text: str) -> Structure | None:
         if _DOTS in parts:
             return Structure(StructureKind.SEQUENCE, items=tuple(_part(part) for part in parts))
         members = _items([sign for part in parts for sign in _both_signs(part)], StructureKind.SET)
-        return (
-            Structure(StructureKind.SET, items=members.items)
-            if members.kind is StructureKind.LIST
-            else members
-        )
+        if members.kind is StructureKind.LIST:
+            return Structure(StructureKind.SET, items=members.items)
+        # A set in a set is not that set; a number is.
+        nested = members.kind is StructureKind.SET or members.text.startswith((NOTHING, "\\{"))
+        text = f"\\{{{key(members) or parts[0]}\\}}"
+        return Structure(StructureKind.WORDS, text) if nested and len(parts) == 1 else members
     if not enclosed(text, "([", ")]"):
         return None
     parts = [part.strip() for part in split_outside(text[1:-1].replace(";", ","), ",")]
@@ -331,7 +332,7 @@ def _assigned(text: str) -> Structure | None:
     if outside is not None:
         return _everything_but([_read(outside[2].strip())], [text])
     sides = [side.strip() for side in split_outside(text, "=")]
-    if len(sides) < 2 or not all(sides) or _RELATION.search("".join(sides)):
+    if len(sides) < 2 or not all(sides) or _RELATION.search(_EVENT.sub("", "".join(sides))):
         return None
     left, right = sides[0], _read(sides[-1])
     if len(sides) > 2:
