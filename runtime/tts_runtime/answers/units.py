@@ -49,6 +49,11 @@ _BARE = re.compile(
     rf"|(?:{_SHORT}|[^\W\d_a-zA-Z]+)(?![A-Za-z]))"
     rf"{_POWER}(?:{_JOIN}(?:{_WORD}|[A-Za-z]{{2}}|[{_LETTERS}]){_POWER}){{0,8}}\.?$"
 )
+# A remark in brackets: `9 (apples)`, `5 (five)`.
+_REMARK = re.compile(
+    rf"(?<=[0-9])\s+\(\s*(?:{_WORD}|[{_LETTERS}](?=\s*[)/]))"
+    rf"(?:[ \-/]+(?:{_WORD}|[a-z]{{1,2}})){{0,8}}\s*\)\.?$"
+)
 # A single letter in a font is a unit only if it may be one: `3\mathrm{i}` is a number.
 _TEXT = (
     r"\\text\{(?!\s*[A-Za-z]\s*\})(?:[^{}]|\{[^{}]*\})*\}"
@@ -79,12 +84,12 @@ def multiply_out(text: str) -> str:
 
 def split_unit(text: str) -> tuple[str, str]:
     """The answer and the unit written behind it; the unit is empty if there is none."""
-    for pattern in (_TEXT_UNIT, _BARE):
+    for pattern in (_TEXT_UNIT, _BARE, _REMARK):
         match = pattern.search(text)
         if match is None:
             continue
         before, unit = text[: match.start()].rstrip(), match[0]
-        words = re.sub(r"\\(?:text|frac|cdot)|[{}]", " ", _FRACTION.sub(r"\1/\2", unit)).strip()
+        words = re.sub(r"\\(?:text|frac|cdot)|[{}()]", " ", _FRACTION.sub(r"\1/\2", unit)).strip()
         reason = _NOT_A_UNIT.search(words) and not _ALLOWED.fullmatch(words)
         if not before or reason or not _HAS_VALUE.search(before) or before[-1] in "+-*/^_=<(,":
             continue
@@ -171,6 +176,10 @@ _IGNORED = frozenset(
         "less",
     ]
 )
+_NUMERAL = re.compile(
+    r"one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|"
+    r"sixteen|seventeen|eighteen|nineteen|twenty"
+)
 _TOKEN = re.compile(r"\^\s*\{?\s*(-?[0-9])\s*\}?|(/|\bper\b)|([^\W\d_]+|[$€£¥₹¢%°])")
 
 
@@ -192,7 +201,7 @@ def dimensions(unit: str) -> dict[str, int]:
             factor = 3
         else:
             last = _base(word)
-            if last in _IGNORED:
+            if last in _IGNORED or _NUMERAL.fullmatch(last):
                 last = ""
                 continue
             powers[last] = powers.get(last, 0) + sign * factor
