@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import unicodedata
@@ -11,12 +12,17 @@ from fractions import Fraction
 
 from pydantic import Field
 
-from tts_runtime.answers.boundary import Grade, grade_later, settled
+from tts_runtime.answers.boundary import Grade, form, form_later, grade_later, settled
 from tts_runtime.engines.options import NoOptions
 from tts_runtime.graders.base import Grader, Submission
 
 #: Two numbers agree to this share of the gold one, where no tolerance is given.
 RELATIVE = 1e-6
+# Directly at the number as well, where letters are factors elsewhere; `10pm` is a time.
+_UNIT = re.compile(
+    r"(?<=[0-9])\s*(?!pm)(?:[fpnuµμmkMGT]|\\mu\s*)?"
+    r"(?:[mgsAVWJNFHKCLlTΩΩ]|Pa|Hz|mol|eV|\\Omega)\s*$"
+)
 #: A label as it is written before a choice; a letter in any other company.
 _LABEL = re.compile(r"[*(\[]{0,3}([A-Z])[*)\].:]{0,4}")
 _LETTER = re.compile(r"[\W_]{0,3}([A-Za-z])[\W_]{0,3}")
@@ -85,10 +91,10 @@ class NumberGrader(Grader):
         """Whether the distance is within the tolerance, borders included (up to rounding)."""
         gold, answer = submission.problem.answer, submission.answer
         assert gold is not None
-        expected = number_of(gold)
+        expected = await number_of(gold)
         if expected is None:
             return Grade(None, f"the gold answer {gold[:60]!r} is no number", "gold")
-        number = None if answer is None else number_of(answer)
+        number = None if answer is None else await number_of(answer)
         if number is None:
             return Grade(False)
         allowed = max(self._absolute, self._relative * abs(expected))
@@ -96,22 +102,30 @@ class NumberGrader(Grader):
         return Grade(abs(number - expected) <= allowed * (1 + Fraction(1, 10**12)))
 
 
-def number_of(text: str) -> Fraction | None:
-    """The number that an answer is: `1,000`, `0.5`, `1/2`, `1e-3`, `\\frac{1}{2}`, `12 cm`."""
+async def number_of(text: str) -> Fraction | None:
+    """The number that an answer is: `1,000`, `1/2`, `1e-3`, `x = 5`, `10^{-5}`, `12 cm`, `500nm`.
+
+    What is no plain number is worked out in a process under limits.
+    """
     from tts_runtime.answers.clean import clean
     from tts_runtime.answers.numbers import MAXIMUM_LENGTH, number_key, number_value
 
     if len(text) > MAXIMUM_LENGTH:
         return None
+    text = _UNIT.sub("", text)
     key = number_key(text) or number_key(clean(text))
     value = None if key is None else number_value(key)
     if value is not None:
         return value
-    try:
+    with contextlib.suppress(ValueError, OverflowError):
         read = float(clean(text))
-    except (ValueError, OverflowError):
+        return Fraction(read) if math.isfinite(read) else None
+    if not re.search(r"[0-9]", text):
         return None
-    return Fraction(read) if math.isfinite(read) else None
+    later = form_later(text)
+    if isinstance(later, Future):
+        await settled(later)
+    return number_value(form(text).key)
 
 
 class ChoiceGrader(Grader):
@@ -152,8 +166,6 @@ def letter_of(text: str, choices: Sequence[str]) -> str | None:
     choice_read = read_choice(text)
     if choice_read is not None:
         return choice_read.letter.upper()
-    from tts_runtime.answers.boundary import form
-
     if not choices:
         return None
     key = form(text).key
