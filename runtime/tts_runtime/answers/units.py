@@ -41,11 +41,13 @@ _SHORT = (
 _WORD = rf"(?:{_SHORT}|[A-Za-z]{{3,}}|[^\W\d_a-zA-Z]+)"
 _POWER = r"(?:\s*\^\s*(?:\{-?[0-9]\}|-?[0-9]))?"
 _LETTERS = "mghslLJNVWCFKA"
+_OHM = r"(k|\\text\{\s*k\s*\})?\\Omega(?![A-Za-z(])"
+_LETTER = rf"(?:(?:\\mu\s*)?[{_LETTERS}](?![A-Za-z(])|{_OHM})"
 _MORE_LETTERS = "dtyMTPHS"  # units only where a font says that they are no unknowns
 _JOIN = r"(?:\s*/\s*|\s*\\cdot\s*|\s*-\s*|\.?\s+)"
 # After a space: any words. Directly at the number: a short name or a word of another script.
 _BARE = re.compile(
-    rf"(?<=[0-9)}}\]!])(?:\s+(?:(?:sq|cu)\.?\s+)?(?:{_WORD}|[{_LETTERS}](?![A-Za-z(]))"
+    rf"(?<=[0-9)}}\]!])(?:\s+(?:(?:sq|cu)\.?\s+)?(?:{_WORD}|{_LETTER})"
     rf"|(?:{_SHORT}|[^\W\d_a-zA-Z]+)(?![A-Za-z]))"
     rf"{_POWER}(?:{_JOIN}(?:{_WORD}|[A-Za-z]{{2}}|[{_LETTERS}]){_POWER}){{0,8}}\.?$"
 )
@@ -89,6 +91,8 @@ def split_unit(text: str) -> tuple[str, str]:
         if match is None:
             continue
         before, unit = text[: match.start()].rstrip(), match[0]
+        unit = re.sub(_OHM, lambda ohm: "kohm" if ohm[1] else "ohm", unit)
+        unit = re.sub(r"\\mu(?![A-Za-z])\s*", "u", unit)
         words = re.sub(r"\\(?:text|frac|cdot)|[{}()]", " ", _FRACTION.sub(r"\1/\2", unit)).strip()
         reason = _NOT_A_UNIT.search(words) and not _ALLOWED.fullmatch(words)
         if not before or reason or not _HAS_VALUE.search(before) or before[-1] in "+-*/^_=<(,":
