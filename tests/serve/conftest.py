@@ -28,6 +28,12 @@ from tts_runtime.serve.keys import Keys
 from tts_runtime.serve.service import AnswerService
 
 
+@pytest.fixture(autouse=True)
+def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No secrets of earlier tests: a stream holds back what may become one."""
+    monkeypatch.setattr("tts_lang.printable._SECRETS", {})
+
+
 @dataclass
 class Served:
     """A running application, and what is inside it."""

@@ -123,9 +123,8 @@ def test_tokens_reach_the_openai_client_as_they_are_drawn() -> None:
 KEY = "sk-0123-sk-0"
 
 
-def test_a_key_that_a_server_repeats_reaches_no_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_a_server_repeats_reaches_no_client() -> None:
     """Token by token, whole, in candidates and in the trace."""
-    monkeypatch.setattr("tts_lang.printable._SECRETS", {})
     conceal(KEY, "$A_KEY")
     wrote = "so {0} it {0}s</think>is {0}123: \\boxed{{{0}}} sk-0"
     extra = {"extra_body": {"tts": {"return": ["candidates", "trace"]}}}
@@ -163,10 +162,7 @@ def test_a_key_that_a_server_repeats_reaches_no_client(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("key", ["sk-0123", "abab", "aXa", "aaa", "$A_K", KEY])
-def test_no_beginning_of_a_text_holds_a_part_of_a_key(
-    key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tts_lang.printable._SECRETS", {})
+def test_no_beginning_of_a_text_holds_a_part_of_a_key(key: str) -> None:
     conceal(key, "$A_KEY")
     chance = random.Random(1)
     for _ in range(300):
