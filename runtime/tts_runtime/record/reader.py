@@ -51,9 +51,7 @@ if TYPE_CHECKING:
 class Tree:
     """What a strategy did for one problem: its nodes by number, its decisions, its answer.
 
-    Args:
-        problem, answer, nodes, decisions: As recorded.
-        graders: Of the run.
+    `graders`: those of the run.
     """
 
     problem: Problem
@@ -189,17 +187,14 @@ class StrategyRecord:
             KeyError: It is not there, not finished, or damaged.
         """
         seeds = sorted(trial.seed for trial in self.answers if trial.problem == problem)
-        wanted = [each for each in seeds if seed in (None, each)]
-        trees = (tree for tree in self.trees() if tree.problem.id == problem)
-        drawn = (tree for tree in trees if tree.answer.seed in wanted)
-        # Problems finish in any order, and so do their seeds.
-        first = min(drawn, key=lambda tree: tree.answer.seed, default=None)
-        if first is not None:
-            return first
-        for each in wanted:
-            answer = self.answers[Trial(problem, each)]
+        for each in seeds if seed is None else {seed}.intersection(seeds):
+            trial = Trial(problem, each)
+            answer = self.answers[trial]
             if not answer.nodes:
                 return Tree(self.problems[problem], answer, {}, (), self.graders)
+            tree = next((tree for tree in self.trees() if tree.answer.trial == trial), None)
+            if tree is not None:
+                return tree
         if seeds and seed not in (None, *seeds):
             has = ", ".join(map(str, seeds))
             raise KeyError(f"{self.name}: problem {problem!r} has no seed {seed}; it has {has}")
