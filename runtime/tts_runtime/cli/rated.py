@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tts_lang.cli.parser import UsageError
 from tts_lang.printable import printable
-from tts_runtime.problems.fields import FieldNames, problem_of
+from tts_runtime.problems.fields import FieldNames, plain_name, problem_of
 from tts_runtime.problems.model import BadRowError, Problem
 from tts_runtime.record.files import problem_line
 from tts_runtime.stats.load import ExperimentError
@@ -62,16 +62,9 @@ def write_problems(
 _PARTS: Final = ("id", "problem", "answer")
 
 
-def _plain(name: str) -> str:
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
-
-
 def _row(problem: Problem, added: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
     """The row of a problem, and the grader that it is read with."""
-    text: Any = problem.text
-    if problem.before:
-        turns = (*problem.before, ("user", problem.text))
-        text = [{"role": role, "content": content} for role, content in turns]
+    text: Any = problem.messages if problem.before else problem.text
     row: dict[str, Any] = {"id": problem.id, "problem": text}
     if problem.answer is not None:
         row["answer"] = problem.answer
@@ -79,7 +72,7 @@ def _row(problem: Problem, added: Mapping[str, Any]) -> tuple[dict[str, Any], st
     names = FieldNames()
     others = {name: value for name, value in fields.items() if name not in _PARTS}
     unlike = {*names.id, *names.text, *names.answer}
-    plain = {name: value for name, value in others.items() if _plain(name) not in unlike}
+    plain = {name: value for name, value in others.items() if plain_name(name) not in unlike}
     for each in (others, plain):
         whole = {**row, **each, **added}
         try:

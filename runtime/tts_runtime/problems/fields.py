@@ -153,7 +153,7 @@ def is_problem(value: Mapping[str, Any], names: FieldNames) -> bool:
         return bool(text) and all(isinstance(each, dict) and "role" in each for each in text)
     if name is None or not isinstance(text, str) or not text.strip():
         return False
-    plain = _is_chosen(names, "text") or _plain(name) in names.text[:2]
+    plain = _is_chosen(names, "text") or plain_name(name) in names.text[:2]
     answer = _first_field(value, names.answer)
     return plain or (answer is not None and not _is_empty(value[answer]))
 
@@ -187,16 +187,17 @@ def _mapped(usual: dict[str, Any], row: Mapping[str, Any], names: FieldNames) ->
     return usual
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A field's name as it is looked up: `Record ID` is `record_id`."""
     return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def _first_field(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
     """The first of these names that a row has a value for; as written first, then as it sounds."""
     empty = None
-    by_sound = {_plain(name): name for name in reversed(list(row))}
+    by_sound = {plain_name(name): name for name in reversed(list(row))}
     for name in names:
-        actual = name if name in row else by_sound.get(_plain(name))
+        actual = name if name in row else by_sound.get(plain_name(name))
         if actual is None:
             continue
         if not _is_empty(row[actual]):
@@ -280,7 +281,7 @@ def _answer(value: object, name: str) -> str | None:
     _, marker, final = value.rpartition(_FINAL_ANSWER)
     if marker:
         return final.strip() or None
-    if _plain(name) == _SOLUTION:
+    if plain_name(name) == _SOLUTION:
         return extract_answer(value, finish="cut")
     return value.strip() or None
 

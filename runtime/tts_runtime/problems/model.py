@@ -34,6 +34,12 @@ class Problem:
     grader: str | None = None
     before: Messages = ()
 
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The conversation that asks it, as chat messages: what is before it, then the text."""
+        turns = (*self.before, ("user", self.text))
+        return [{"role": role, "content": content} for role, content in turns]
+
 
 class Trial(NamedTuple):
     """A problem under one seed, which a strategy answers once."""

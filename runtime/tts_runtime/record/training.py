@@ -101,10 +101,7 @@ def rows(
     for problem, solutions in everything:
         if problem.fields.get(_MISSING):
             raise ValueError(f"the record does not have the text of problem {problem.id}")
-        prompt: Any = problem.text
-        if chat:
-            turns = (*problem.before, ("user", problem.text))
-            prompt = [{"role": role, "content": content} for role, content in turns]
+        prompt: Any = problem.messages if chat else problem.text
 
         def reply(text: str) -> Any:
             return [{"role": "assistant", "content": text}] if chat else text
