@@ -40,7 +40,7 @@ class CostLimits:
                 raise
             raise OverBudget(
                 f"{error}; the context window here is {assumed.context:,} tokens: limit samples "
-                "(`max N tokens`), or the window (--engine-arg context=N)"
+                "(`max N tokens`), or the window (`context`, an option of many engines)"
             ) from error
 
     def bounds(self, plan: Plan, policies: Mapping[str, PolicyEngine]) -> PlanBounds:

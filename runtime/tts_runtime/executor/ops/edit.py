@@ -118,9 +118,9 @@ def cut_node(node: Node, length: int, unit: Unit, operation: Operation) -> Node:
     if 0 < inside < len(last.ids) and not last.policy.engine.borders:
         raise error_at(
             operation,
-            f"policy `{last.policy.name}` is a record, which does not say where tokens end, and "
-            "this cuts inside of what was drawn",
-            "bind the model itself, or cut where a draw ended",
+            f"policy `{last.policy.name}` does not say where tokens end, and this cuts inside of "
+            "what it drew",
+            "cut where a draw ended, or bind another policy: the model itself, not a record of it",
         )
     return Node(
         node.conversation,
