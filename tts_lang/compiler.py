@@ -30,7 +30,7 @@ from tts_lang.check.uses import walk
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, file_error, suggest
 from tts_lang.plan.expr import Scalar
 from tts_lang.plan.graph import Plan
-from tts_lang.readers import is_there
+from tts_lang.readers import is_file
 from tts_lang.source import Source
 from tts_lang.syntax import nodes
 
@@ -215,7 +215,7 @@ def locate(text: str | Path) -> tuple[Path, str | None]:
         CompileError: Neither a file nor a shipped strategy.
     """
     path = Path(text)
-    if isinstance(text, Path) or path.suffix == ".tts" or (is_there(path) and path.is_file()):
+    if isinstance(text, Path) or path.suffix == ".tts" or is_file(path):
         return path, None
     before, colon, after = text.rpartition(":")
     if colon and after.isidentifier():

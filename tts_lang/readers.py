@@ -48,6 +48,16 @@ def is_there(path: Path) -> bool:
         return False
 
 
+def is_file(path: Path) -> bool:
+    """Whether a name stands for a file, as `is_there`."""
+    return is_there(path) and path.is_file()
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a name stands for a folder, as `is_there`."""
+    return is_there(path) and path.is_dir()
+
+
 def read_written(path: Path, most: int = MAX_TEXT_BYTES) -> bytes:
     """The bytes of a file that people write, or of a plan (`MAX_PLAN_BYTES`).
 

@@ -249,6 +249,29 @@ def test_a_budget_is_held_before_anything_runs(tts_run: Command) -> None:
     assert "more than the budget of 15" in err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--policy", "{}"),
+        ("--policy", "{}/{}"),
+        ("--policy", "replay:{}"),
+        ("--policy", "transformers:sim?binding={}"),
+        ("--scorer", "prm={}", "--policy", "sim"),
+        ("--grader", "{}", "--policy", "sim"),
+        ("--problems", "{}", "--policy", "sim"),
+        ("--problems", "{}.jsonl", "--policy", "sim"),
+        ("--out", "{}", *SIM),
+    ],
+)
+def test_a_name_too_long_for_a_file_is_one_that_is_not_there(
+    tts_run: Command, arguments: tuple[str, ...]
+) -> None:
+    long = [each.format("x" * 300, "y" * 300) for each in arguments]
+    code, out, err = tts_run("best_of_n", "n=1", *long)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+
+
 def test_a_budget_is_held_with_the_windows_of_the_engines(tts_run: Command, tmp_path: Path) -> None:
     """A window that was assumed too small bounds nothing."""
     few = ("--budget", "tokens=100", "--assume", "context=90", "--out", str(tmp_path / "run"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from tts_lang.cli.printing import report
 from tts_lang.diagnostics import Diagnostic, DiagnosticError, file_error
 from tts_lang.printable import printable
-from tts_lang.readers import MAX_TEXT_BYTES, is_there
+from tts_lang.readers import MAX_TEXT_BYTES, is_folder
 from tts_lang.syntax.format import format_source
 from tts_lang.syntax.parser import ParseResult, load, parse_bytes
 
@@ -44,7 +44,7 @@ def _stdin() -> bytes:
 
 def _files(names: Sequence[str]) -> Iterator[str]:
     for name in dict.fromkeys(names):
-        if is_there(Path(name)) and Path(name).is_dir():
+        if is_folder(Path(name)):
             yield from map(str, sorted(Path(name).rglob("*.tts")))
         else:
             yield name

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.printable import conceal
+from tts_lang.readers import is_folder
 from tts_runtime.engines.base import EngineError
 
 
@@ -102,7 +103,7 @@ def parse_name(written: str) -> EngineName:
     kind, _, argument = name.partition(":")
     server, _, model = name.partition("/")
     variable = None
-    if model and server in SERVERS and not Path(name).is_dir():
+    if model and server in SERVERS and not is_folder(Path(name)):
         address, variable = SERVERS[server]
         kind, argument = "openai", f"{address}#{model}"
     if kind in ("openai", "http") and "#" in tail:

@@ -15,6 +15,7 @@ from typing import Any
 
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.expr import REDUCTIONS
+from tts_lang.readers import is_folder
 from tts_runtime.engines.base import EngineError, PolicyEngine, ScorerEngine
 from tts_runtime.engines.options import (
     SERVERS,
@@ -127,7 +128,7 @@ def find_policy(name: str) -> Callable[[], PolicyEngine]:
     if parsed.plain == "bundled":
         options_of(parsed, NoOptions)
         return lambda: load_policy(_bundled_folder("policy"))
-    if Path(parsed.plain).is_dir():
+    if is_folder(Path(parsed.plain)):
         options_of(parsed, NoOptions)
         return lambda: load_policy(Path(parsed.plain))
     plugin = registered("policy", parsed.kind)
@@ -207,7 +208,7 @@ def _scorer(name: EngineName) -> Callable[[], ScorerEngine]:
     if name.plain == "bundled":
         options_of(name, NoOptions)
         return lambda: load_scorer(_bundled_folder("prm"))
-    if Path(name.plain).is_dir():
+    if is_folder(Path(name.plain)):
         options_of(name, NoOptions)
         return lambda: load_scorer(Path(name.plain))
     plugin = registered("scorer", name.kind)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tts_lang.diagnostics import suggest
+from tts_lang.readers import is_file, is_there
 from tts_runtime.engines.errors import EngineError
 from tts_runtime.paths import bundled
 from tts_runtime.plugins import described, function_named, registered
@@ -75,15 +76,15 @@ def _source(name: str) -> Path | HubSet | Callable[..., Any]:
         return function_named(rest)
     by_plain_name = {_plain(each): published for each, published in PUBLISHED.items()}
     path = Path(name)
-    if _plain(name) in by_plain_name and not path.exists():
+    if _plain(name) in by_plain_name and not is_there(path):
         return by_plain_name[_plain(name)]
-    if name == "-" or path.is_file():
+    if name == "-" or is_file(path):
         return path
     # Last, as it reads what every installed package says of itself.
     function = registered("problem set", name)
     if function is not None:
         return function
-    if not name or (not path.suffix and not path.exists()):
+    if not name or (not path.suffix and not is_there(path)):
         close = suggest(kind, ["arith", *PUBLISHED])
         hint = f"did you mean '{close}'?" if close else f"sets are arith, {', '.join(PUBLISHED)}"
         raise _error(name, f"neither a file nor a problem set; {hint}, hf:ID")
@@ -104,7 +105,7 @@ def bundled_problems(split: str = "test") -> Path:
     except FileNotFoundError as error:
         raise _error(f"{split}.jsonl", str(error)) from error
     path = folder / f"{split}.jsonl"
-    if not path.is_file():
+    if not is_file(path):
         splits = sorted(file.stem for file in folder.glob("*.jsonl"))
         close = suggest(split, splits)
         hint = f"did you mean '{close}'?" if close else f"there are: {', '.join(splits) or 'none'}"

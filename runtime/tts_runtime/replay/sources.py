@@ -7,6 +7,7 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Final
 
+from tts_lang.readers import is_file, is_folder
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.options import options_of, parse_name, with_option, with_options
 from tts_runtime.problems.model import BadLine, Problem, ProblemFileError
@@ -28,7 +29,7 @@ def open_recorded(path: str, options: ReplayOptions) -> Recorded:
     Raises:
         EngineError: There is none, or it cannot be used; the message says why.
     """
-    if (Path(path) / MANIFEST).is_file():
+    if is_file(Path(path) / MANIFEST):
         return _run(path, options, (Path(path) / MANIFEST).stat().st_mtime_ns)
     files = _files(path)
     stamps = tuple((str(file), file.stat().st_mtime_ns) for file in files)
@@ -49,7 +50,7 @@ def _files(path: str) -> list[Path]:
     if not path:
         raise EngineError("`replay:`: expected replay:PATH, a run directory or a file of samples")
     place = Path(path)
-    if place.is_dir():
+    if is_folder(place):
         inside = sorted(
             file for file in place.iterdir() if file.suffix in _SUFFIXES and file.is_file()
         )
@@ -58,7 +59,7 @@ def _files(path: str) -> list[Path]:
                 f"`replay:{path}`: the folder holds neither a run nor files of samples"
             )
         return inside
-    if place.is_file():
+    if is_file(place):
         return [place]
     if has_magic(path):
         matched = [Path(each) for each in sorted(glob(path)) if Path(each).is_file()]  # noqa: PTH207  (a pattern may name folders, too)

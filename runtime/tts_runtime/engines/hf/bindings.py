@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tts_lang.diagnostics import did_you_mean
+from tts_lang.readers import is_file
 from tts_runtime.binding import (
     SHIPPED,
     Binding,
@@ -194,7 +195,7 @@ def _named(files: ModelFiles, asked: str | None) -> tuple[Path | None, str]:
     if asked is not None:
         if asked in shipped:
             return shipped[asked], "asked for"
-        if Path(asked).is_file():
+        if is_file(Path(asked)):
             return Path(asked), "asked for"
         hint = did_you_mean(asked, shipped)
         raise EngineError(
