@@ -114,6 +114,14 @@ def test_json(capsys: Capture) -> None:
     assert {"seed", "trial", "world", "parting"} <= example.keys()
 
 
+def test_mistakes_as_json(capsys: Capture) -> None:
+    Path("wrong.tts").write_text(f"{TRUE}law plain(n) == plian(n)\n", encoding="utf-8")
+    for question in (("--laws",), ("--equiv", "true.tts:plain")):
+        code, out, err = command(capsys, "wrong.tts", *question, "--json")
+        assert (code, err) == (2, "")
+        assert [each["code"] for each in json.loads(out)] == ["TTS201"]
+
+
 def test_settings_go_to_both_strategies(capsys: Capture) -> None:
     equal = ("heavy", "plain")
     left, right = (f"true.tts:{name}" for name in equal)

@@ -280,11 +280,17 @@ def _check_law_options(options: argparse.Namespace, deciding: bool, explaining: 
 
 
 def _decide(options: argparse.Namespace, settings: Mapping[str, str]) -> int:
+    from tts_lang.diagnostics import DiagnosticError, render_json
     from tts_lang.laws.command import decide
     from tts_lang.laws.search import LawError
 
     try:
         return decide(options, settings)
+    except DiagnosticError as error:
+        if not options.json:
+            raise
+        print(render_json(error.diagnostics))
+        return MISTAKE
     except LawError as error:
         print(f"error: {printable(error)}", file=sys.stderr)
         return MISTAKE
