@@ -267,6 +267,23 @@ def test_scaling_and_matched_flops(grid: Path, call: Call) -> None:
     assert (code, "257.8 times" in out, "R = 22: " in out) == (0, True, True)
 
 
+def test_without_grades_there_is_no_accuracy(
+    tmp_path: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        arguments = ["best_of_n", "--ask", f"What is {name}?", "--set", "n=2", "--policy", "sim"]
+        arguments += ["--scorer", "prm=sim", "--quiet", "--out", str(tmp_path / name)]
+        assert run_command(arguments) == 0
+    capsys.readouterr()
+    one, two = tmp_path / "one", tmp_path / "two"
+    for what in (("flops", "--size-ratio", "14"), ("scaling",)):
+        code, out, err = call(metrics_command, *what, one, two)
+        assert (code, out) == (2, "")
+        assert f"best_of_n ({one}): accuracy needs gold answers" in err
+    _, out, _ = call(metrics_command, "samples", one, two)
+    assert out.count(f"({two}): no graded samples") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

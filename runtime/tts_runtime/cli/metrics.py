@@ -183,19 +183,20 @@ def _percent(value: float | None) -> str:
 
 
 def _samples(options: Namespace) -> None:
-    for _, record in _records(options):
+    records = _records(options)
+    for label, (_, record) in zip(_labels(records), records, strict=True):
         everything = _sampled(record)
         problems = [each for each in everything if each.graded]
         scorers = scorers_of(problems)
         fewest = min((len(each.samples) for each in problems), default=0)
         if not fewest:
-            print(printable(f"{record.name}: no graded samples of every problem\n"))
+            print(printable(f"{label}: no graded samples of every problem\n"))
             continue
         sizes = _whole_numbers("--k", options.k) or [1 << at for at in range(fewest.bit_length())]
         most = max(len(each.samples) for each in problems)
         if min(sizes) > most:
             print(
-                printable(f"{record.name}: at most {most:,} samples of a problem, fewer than --k\n")
+                printable(f"{label}: at most {most:,} samples of a problem, fewer than --k\n")
             )
             continue
         names = ["pass@k (coverage)", "maj@k"]
@@ -216,18 +217,19 @@ def _samples(options: Namespace) -> None:
         lines = [f"{sampled_from} of k samples (Chen et al. 2021)", *_ungraded(everything)]
         if not all(each.independent for each in problems):
             lines.append(_DEPENDENT)
-        print_rows(record.name, names, columns, (), [*lines, *_stopped(problems)])
+        print_rows(label, names, columns, (), [*lines, *_stopped(problems)])
         print()
 
 
 def _rewards(options: Namespace) -> None:
-    for _, record in _records(options):
+    records = _records(options)
+    for label, (_, record) in zip(_labels(records), records, strict=True):
         everything = _sampled(record)
         problems = [each for each in everything if each.graded and each.samples]
         scorers = scorers_of(problems)
         if not scorers:
             lacks = "scores" if problems else "graded samples"
-            print(printable(f"{record.name}: no {lacks}\n"))
+            print(printable(f"{label}: no {lacks}\n"))
             continue
         names: list[str] = []
         maxima: list[float] = []
@@ -251,7 +253,7 @@ def _rewards(options: Namespace) -> None:
             ),
         ]
         steps = sum(each.steps for each in samples)
-        print_rows(record.name, names, columns, (), [
+        print_rows(label, names, columns, (), [
             f"plain vote {_percent(vote)}; {tokens / max(1, len(samples)):,.0f} tokens and "
             f"{steps / max(1, len(samples)):.1f} steps per solution, "
             f"{tokens / max(1, steps):.1f} tokens per step",
@@ -354,29 +356,45 @@ def _size(record: StrategyRecord) -> tuple[bool, int]:
     return whole(problems), min((len(each.samples) for each in problems), default=0)
 
 
+def _points(
+    records: Sequence[tuple[Run, StrategyRecord]], labels: Sequence[str]
+) -> list[tuple[float, float]]:
+    """Of each strategy, mean tokens of the policy, and accuracy, of answers that have a grade.
+
+    Raises:
+        ExperimentError: None has.
+    """
+    points: list[tuple[float, float]] = []
+    for label, (run, record) in zip(labels, records, strict=True):
+        graded = [each for each in run.answers(record.name) if each.correct is not None]
+        if not graded:
+            raise ExperimentError(f"{label}: accuracy needs gold answers")
+        points.append((
+            _mean(float(each.policy_tokens) for each in graded),
+            _mean(float(bool(each.correct)) for each in graded),
+        ))  # fmt: skip
+    return points
+
+
 def _scaling(options: Namespace) -> None:
     limits = options.between and _numbers("--between", options.between, 2)
     if limits and limits[0] > limits[1]:
         raise UsageError(f"--between: LOW,HIGH: {limits[0]:g} is above {limits[1]:g}")
     records = _records(options)
-    answers_of = [(run.answers(record.name)) for run, record in records]
-    points = []
-    for answers in answers_of:
-        graded = [each for each in answers if each.correct is not None]
-        if not graded:
-            raise ExperimentError("accuracy needs gold answers")
-        points.append((
-            _mean(float(each.policy_tokens) for each in graded),
-            _mean(float(bool(each.correct)) for each in graded),
-        ))  # fmt: skip
+    labels = _labels(records)
+    points = _points(records, labels)
     columns = [
         TableColumn("policy tokens", [f"{tokens:,.0f}" for tokens, _ in points]),
         TableColumn("accuracy", [_percent(accuracy) for _, accuracy in points]),
     ]
-    print_rows("strategy", _labels(records), columns, (), [])
+    print_rows("strategy", labels, columns, (), [])
     if limits:
         low, high = limits
-        every = [float(each.policy_tokens) for answers in answers_of for each in answers]
+        every = [
+            float(each.policy_tokens)
+            for run, record in records
+            for each in run.answers(record.name)
+        ]
         print(f"Control: {_percent(control(every, low, high))} of {len(every):,} answers")
     # A slope from one method to another says nothing of how either grows.
     families: dict[str, list[tuple[float, float]]] = {}
@@ -398,6 +416,9 @@ def _flops(options: Namespace) -> None:
     [size] = _numbers("--size-ratio", options.size_ratio, 1)
     ratios = _numbers("--token-ratio", options.token_ratio or "0.16,0.79,22")
     multiples = [matched_multiple(size, ratio) for ratio in ratios]
+    records = _records(options)
+    labels = _labels(records)
+    points = _points(records, labels)
     columns = [
         TableColumn("inference of the smaller", [f"{each:,.1f} times" for each in multiples])
     ]
@@ -405,24 +426,19 @@ def _flops(options: Namespace) -> None:
         f"what matches a model of {size:g} times the parameters, trained on as many tokens, that "
         "answers once: M + 3 (M - 1) / R (Snell et al. 2024, section 7)"
     ])  # fmt: skip
-    records = _records(options)
     if not records:
         return
-    pairs = [(record, run.answers(record.name)) for run, record in records]
-    cheapest = min(_mean(float(each.policy_tokens) for each in answers) for _, answers in pairs)
+    cheapest = min(tokens for tokens, _ in points)
     print()
     names, cells = [], []
     for multiple, ratio in zip(multiples, ratios, strict=True):
         fit = [
-            (
-                _mean(float(bool(each.correct)) for each in answers if each.correct is not None),
-                record,
-            )
-            for record, answers in pairs
-            if _mean(float(each.policy_tokens) for each in answers) <= cheapest * multiple
+            (accuracy, label)
+            for (tokens, accuracy), label in zip(points, labels, strict=True)
+            if tokens <= cheapest * multiple
         ]
-        accuracy, record = max(fit, key=lambda each: each[0])
-        names.append(f"R = {ratio:g}: {record.name}")
+        accuracy, label = max(fit, key=lambda each: each[0])
+        names.append(f"R = {ratio:g}: {label}")
         cells.append(_percent(accuracy))
     print_rows("best within the budget", names, [TableColumn("accuracy", cells)], (), [
         f"the budget: that many times the {cheapest:,.0f} tokens of the cheapest strategy here; "
