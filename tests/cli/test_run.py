@@ -205,6 +205,11 @@ def test_sweeps_that_cannot_be_read(tts_run: Command, sweep: str) -> None:
     assert f"--sweep {sweep}" in err
 
 
+def test_values_of_a_sweep_differ_as_numbers(tts_run: Command) -> None:
+    code, _, err = tts_run("majority", *SIM, "--sweep", "n=4,4.0")
+    assert (code, "--sweep: n=4 and n=4.0 are the same" in err) == (2, True), err
+
+
 def test_passes_are_left_out_by_name(tts_run: Command) -> None:
     command = ("greedy", *SIM, "--no-pass")
     assert tts_run(*command, "lazy_first")[0] == 0

@@ -69,6 +69,7 @@ def swept(
     for strategy in strategies:
         own = [name for name in values if name in parameters[strategy]]
         rows: list[Plan] = []
+        points: dict[tuple[object, ...], str] = {}
         for chosen in product(*(values[name] for name in own)):
             point = dict(zip(own, chosen, strict=True))
             used = {name: text for name, text in settings.items() if name in parameters[strategy]}
@@ -77,6 +78,9 @@ def swept(
                 plan = plan_from([strategy], {**used, **point})[0]
             except DiagnosticError as error:
                 raise DiagnosticError([_at(words, each) for each in error.diagnostics]) from None
+            before = points.setdefault(tuple(plan.parameters.items()), words)
+            if before != words:  # `4` and `4.0` are one number
+                raise SweepError(f"--sweep: {before} and {words} are the same")
             rows.append(plan)
             plans.append(replace(plan, strategy=f"{plan.strategy}[{words}]") if words else plan)
         for origin in shifting(rows):
