@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -182,6 +183,43 @@ def test_an_error_under_status_200_is_repeated_if_its_code_says_so(
 def test_content_may_be_a_list_of_parts(content: Any) -> None:
     with serving(chats_only(lambda _asked: chat(content))) as server:
         assert result_of(server).summary.accuracy == 1.0
+
+
+@pytest.mark.parametrize("thought", [{"text": "Hm."}, [{"type": "text", "text": "Hm."}], 3, [5]])
+def test_a_thought_may_have_any_form(thought: Any) -> None:
+    with serving(chats_only(lambda _asked: chat(RIGHT, reasoning=thought))) as server:
+        assert result_of(server).summary.accuracy == 1.0
+
+
+@pytest.mark.parametrize(("drawn", "answers"), [(9, ["42", "42"]), (30, [None, None])])
+def test_an_end_that_is_not_said_is_counted(drawn: int, answers: list[str | None]) -> None:
+    """Some servers leave `finish_reason` empty; their counts say whether the limit ended it."""
+
+    def answer(asked: Asked) -> Reply:
+        count = 1 if asked.body["max_tokens"] == 1 else drawn
+        return chat(RIGHT if drawn < 30 else "So it goes on", None, count)
+
+    with serving(chats_only(answer)) as server:
+        result = result_of(server, plan_of("return sample 1 max 30 tokens"), "attempts=1")
+    assert [each.answer for each in result.answers] == answers
+    assert result.summary.policy_tokens == 2 * drawn
+
+
+def test_a_byte_order_mark_is_no_text() -> None:
+    mark = "\ufeff".encode()
+
+    def answer(asked: Asked) -> Reply:
+        reply = chat("It", "length", 1) if asked.body["max_tokens"] == 1 else chat(RIGHT)
+        if not asked.body.get("stream"):
+            return Reply(mark + json.dumps(reply.body).encode())
+        event = {"choices": [{"index": 0, "delta": {"content": RIGHT}, "finish_reason": "stop"}]}
+        body = f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n".encode()
+        return Reply(mark + body, headers={"content-type": "text/event-stream"})
+
+    listed = Reply(mark + json.dumps(models().body).encode())
+    with serving(chats_only(answer), listed) as server:
+        for plan in ("greedy", plan_of('return sample 1 stop at "never"')):
+            assert result_of(server, plan, "attempts=1").summary.accuracy == 1.0
 
 
 def test_a_filtered_answer_is_that_candidates_alone(tmp_path: Path) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from aiohttp import ClientResponse
 
-from tests.servers.test_behaviours import RIGHT, chats_only, result_of, serving
+from tests.servers.test_behaviours import PROBLEMS, RIGHT, chats_only, result_of, serving
 from tests.servers.test_reading import in_events, streamed
+from tests.support.records import candidates
 from tests.support.runs import plan_of
 from tests.support.scripted_server import Asked, Reply, chat
+from tts_runtime import Settings, run
 from tts_runtime.engines.http.connections import lines_of
 
 
@@ -63,6 +66,27 @@ def test_lines_end_wherever_the_parts_do(size: int) -> None:
         return [line async for line in lines_of(cast(ClientResponse, response))]
 
     assert asyncio.run(work()) == ["a", "", "b", "c", "", "d", "", "e"]
+
+
+def test_pieces_count_where_the_whole_comes_along(tmp_path: Path) -> None:
+    """Perplexity sends what it has drawn so far beside each piece."""
+    pieces = ["Maybe 1, ", "so ", RIGHT]
+
+    def answer(asked: Asked) -> Reply:
+        if not asked.body.get("stream"):
+            return chat("It", "length", 1)
+        events: list[Any] = []
+        for at, piece in enumerate([*pieces, ""]):
+            whole = {"role": "assistant", "content": "".join(pieces[: at + 1])}
+            choice = {"index": 0, "message": whole, "delta": {"content": piece}}
+            events.append({"choices": [{**choice, "finish_reason": None if piece else "stop"}]})
+        return Reply(events=tuple(events))
+
+    with serving(chats_only(answer)) as server:
+        policies = {"policy": f"openai:{server.root}/v1#m"}
+        settings = Settings(policies=policies, scorers={}, out=tmp_path / "run")
+        run(plan_of('return sample 1 stop at "never"'), PROBLEMS, settings=settings)
+    assert [each.added for each in candidates(tmp_path / "run")] == ["".join(pieces)] * 2
 
 
 @pytest.mark.parametrize("between", [0, 1, 3])

@@ -87,6 +87,12 @@ def test_without_patience_too_long_a_wait_is_no_wait(vllm: Subject) -> None:
     assert vllm.clock.slept == []
 
 
+def test_a_short_wait_is_no_patience(vllm: Subject) -> None:
+    vllm.server.faults = first(Fault(429, {"Retry-After": "0.5"}), Fault(429, {"Retry-After": "9"}))
+    vllm.answers(1, Limits(8), patience=0)
+    assert vllm.clock.slept == [0.5, 9.0]
+
+
 def test_given_up_after_so_many_attempts(vllm: Subject) -> None:
     vllm.server.faults = lambda _number, _body: Fault(500)
     with pytest.raises(EngineError, match="HTTP 500: try again; given up after 3 attempts"):

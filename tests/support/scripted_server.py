@@ -135,7 +135,9 @@ def models(**entry: Any) -> Reply:
     return Reply({"data": [{"id": "m", "context_length": 512, **entry}]})
 
 
-def chat(content: Any, finish: str = "stop", drawn: int | None = None, **message: Any) -> Reply:
+def chat(
+    content: Any, finish: str | None = "stop", drawn: int | None = None, **message: Any
+) -> Reply:
     """A chat completion."""
     body: dict[str, Any] = {
         "choices": [

@@ -195,9 +195,7 @@ def _samples(options: Namespace) -> None:
         sizes = _whole_numbers("--k", options.k) or [1 << at for at in range(fewest.bit_length())]
         most = max(len(each.samples) for each in problems)
         if min(sizes) > most:
-            print(
-                printable(f"{label}: at most {most:,} samples of a problem, fewer than --k\n")
-            )
+            print(printable(f"{label}: at most {most:,} samples of a problem, fewer than --k\n"))
             continue
         names = ["pass@k (coverage)", "maj@k"]
         rules: list[Rule] = [coverage, majority]

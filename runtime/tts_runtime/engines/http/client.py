@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -175,7 +176,7 @@ class HttpClient:
             ):
                 raise self._given_up(problem, f"{reason}; given up after {failures} attempts")
             wait = self._schedule.wait(failures) if problem.wait is None else problem.wait
-            if wait > self._schedule.patience and problem.wait is not None:
+            if wait > max(self._schedule.patience, self._schedule.longest):
                 if not self._may_pause(wait, pauses):
                     raise EngineError(
                         f"{self._where}: {reason}; it asks to wait {wait:.0f} seconds"
@@ -318,7 +319,7 @@ class HttpClient:
             raise broken(error, self._options.timeout) from None
 
     async def _content(self, response: ClientResponse) -> bytes:
-        """The whole decompressed body."""
+        """The whole decompressed body, without a byte order mark."""
         found = bytearray()
         async for part in response.content.iter_any():
             found += part
@@ -327,7 +328,7 @@ class HttpClient:
                     Fault.UNUSABLE,
                     f"{self._where}: a reply of more than {MAX_REPLY_BYTES >> 20} MiB is not read",
                 )
-        return bytes(found)
+        return bytes(found).removeprefix(BOM_UTF8)
 
     def _event(self, data: str, headers: Mapping[str, str]) -> Any:
         try:

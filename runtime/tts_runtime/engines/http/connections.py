@@ -6,6 +6,7 @@ import json
 import os
 import re
 import ssl
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
@@ -134,12 +135,12 @@ def broken(error: aiohttp.ClientError, timeout: float) -> Transient:
 
 
 async def lines_of(response: aiohttp.ClientResponse) -> AsyncIterator[str]:
-    """The lines of a body, as they come; CR, LF and CR LF end them.
+    """The lines of a body, as they come; CR, LF and CR LF end them, a byte order mark is none.
 
     Raises:
         CandidateError: A line, or the body, is longer than any reply.
     """
-    rest, total, half = b"", 0, False
+    rest, total, half, first = b"", 0, False, True
     async for part in response.content.iter_any():
         # A line ends at its CR, without waiting for the LF that may come in the next part.
         *lines, rest = _LINE_END.split(rest + part[half and part[:1] == b"\n" :])
@@ -148,7 +149,8 @@ async def lines_of(response: aiohttp.ClientResponse) -> AsyncIterator[str]:
         if total > MAX_STREAM_BYTES or max(len(rest), *map(len, lines), 0) > MAX_EVENT_BYTES:
             raise CandidateError(Fault.UNUSABLE, "a stream is longer than any reply")
         for line in lines:
-            yield line.decode("utf-8", errors="replace")
+            yield (line.removeprefix(BOM_UTF8) if first else line).decode("utf-8", "replace")
+            first = False
     if rest:
         yield rest.decode("utf-8", errors="replace")
 

@@ -196,6 +196,13 @@ class PendingGeneration:
             )
         return allowed[rank]
 
+    def unsaid(self, usage: Usage | None) -> str | None:
+        """Why a whole reply ended whose server does not say it: by its count of tokens, if any."""
+        if usage is None or not usage.drawn:
+            return None
+        limit = self._asked if self._limited is None else self._limited
+        return "length" if usage.drawn >= limit else "stop"
+
     def ended(self, finish: str) -> None:
         """The server has ended the HTTP request, for the reason `finish`."""
         tracker = self.tracker

@@ -35,7 +35,7 @@ from tts_runtime.engines.in_flight import InFlight
 from tts_runtime.engines.openai.calls import PendingGeneration
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.payloads import PayloadWriter
-from tts_runtime.engines.openai.replies import Chunk, read
+from tts_runtime.engines.openai.replies import Chunk, Usage, read
 from tts_runtime.engines.openai.sampled import Vocabulary
 from tts_runtime.engines.openai.setup import ServerSetup, lacking, open_server
 from tts_runtime.engines.stopping import end_ids, fitted
@@ -231,13 +231,14 @@ class OpenAIPolicy(PolicyEngine):
         url = f"{self._client.address.base}/{self._payloads.place}"
         pending.sent(self._fields.limit_in(body), streamed=bool(body.get("stream")))
         finish: str | None = None
+        usage: Usage | None = None
         if body.get("stream"):
             async with aclosing(self._client.events(url, body)) as events:
                 try:
                     async for event in events:
                         chunk = read(event, piece=True, bare=pending.bare)
                         pending.take(chunk)
-                        finish = finish or chunk.finish
+                        finish, usage = finish or chunk.finish, chunk.usage or usage
                         if finish and chunk.usage:
                             return finish
                         if pending.tracker.done and finish is None:
@@ -245,8 +246,12 @@ class OpenAIPolicy(PolicyEngine):
                 except Transient:
                     if finish is None:  # otherwise only the counts are missing
                         raise
+            if finish is None and (finish := pending.unsaid(usage)):
+                pending.take(Chunk("", (), finish, None, None))
         else:
             chunk = read(await self._client.post(url, body), bare=pending.bare)
+            if chunk.finish is None:
+                chunk = replace(chunk, finish=pending.unsaid(chunk.usage))
             finish = chunk.finish
             if finish is not None:
                 self._remember(pending, chunk)

@@ -121,11 +121,18 @@ def read(reply: Any, *, piece: bool = False, bare: bool = False) -> Chunk:
     if not isinstance(choice, Mapping):
         raise _unknown(f"choices.0: {type(choice).__name__}, not an object")
     finish = _finish(choice)
-    message = choice.get("message") or choice.get("delta") or {}
+    new = choice.get("delta")
+    # Some servers send all that was drawn beside each piece.
+    message = new if piece and isinstance(new, Mapping) else choice.get("message") or new or {}
     if not isinstance(message, Mapping):
         raise _unknown(f"choices.0.message: {type(message).__name__}, not an object")
     thought = next(
-        (found for name in _THOUGHTS for part in (message, choice) if (found := _text(part, name))),
+        (
+            found
+            for name in _THOUGHTS
+            for part in (message, choice)
+            if (found := _thought(part, name))
+        ),
         "",
     )
     if choice.get("text") is not None:
@@ -203,6 +210,13 @@ def _text(part: Mapping[str, Any], name: str) -> str:
     if isinstance(value, list):
         return "".join(_part(each, ("text", "content")) for each in value)
     raise _unknown(f"{name}: {type(value).__name__}, not a text")
+
+
+def _thought(part: Mapping[str, Any], name: str) -> str:
+    """The text of a thought, in whatever form; empty if there is none."""
+    value = part.get(name)
+    parts = value if isinstance(value, list) else (value,)
+    return "".join(_part(each, ("text", "content")) for each in parts)
 
 
 def _part(part: object, names: Sequence[str]) -> str:
