@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tts_lang import library
+import tts_lang
+from tts_runtime.cli.options import engine_names
 from tts_runtime.cli.parser import parser as run_parser
 from tts_runtime.cli.serve import serve_parser
 
@@ -28,13 +30,20 @@ def container(name: str) -> Any:
     return pod["spec"]["containers"][0]
 
 
+def usable(options: Namespace) -> None:
+    """Strategies are shipped, and each scorer is one that they use."""
+    plans = [tts_lang.compile(name) for name in options.strategies]
+    used = {scorer.name for plan in plans for scorer in plan.scorers}
+    engine_names("--scorer", options.scorer).check_used(used)
+
+
 def served(arguments: list[str]) -> None:
     """The entry point takes these arguments, and names strategies that are shipped."""
     lines = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines()
     entry = json.loads(next(line for line in lines if line.startswith("ENTRYPOINT"))[11:])
     assert entry[0] == "tts-serve"
     options = serve_parser().parse([*entry[1:], *arguments])
-    assert set(options.strategies) <= set(library.listed())
+    usable(options)
     assert options.host == "0.0.0.0"
 
 
@@ -63,6 +72,7 @@ def test_kubernetes_serves_and_runs_shards() -> None:
     run = line.replace("$((JOB_COMPLETION_INDEX + 1))", "16")
     options = run_parser().parse(shlex.split(run)[2:])
     assert options.shard == "16/16"
+    usable(options)
     [job] = documents("shards.yaml")
     assert job["spec"]["completions"] == 16
 
