@@ -139,6 +139,8 @@ def test_forms_of_explain(capsys: Capture, form: str) -> None:
         (["x" * 300 + ".tts"], "file name too long"),
         (["--fmt", "x" * 300 + ".tts"], "file name too long"),
         (["majority", "--out", ""], "--out: expected a file"),
+        (["majority", "--out", "majority"], "a file whose name ends in .json"),
+        (["majority", "--out", "mine.tts"], "a file whose name ends in .json"),
         (["majority", "--fmt", "--laws"], "--fmt goes with --check only"),
         (["majority", "--fmt", "--budget", "tokens=5"], "--fmt goes with --check only"),
         (["majority", "--fmt", "--trials", "5"], "--fmt goes with --check only"),
