@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,14 @@ def test_names_that_are_none(
     with pytest.raises(KeyError) as caught:
         open_run(directory).tree(problem, strategy)
     assert message in str(caught.value.args[0])
+
+
+def test_a_damaged_tree_is_called_so(directory: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(directory, tmp_path / "copied"))
+    nodes = copied / "majority" / "nodes.jsonl"
+    nodes.write_text(nodes.read_text(encoding="utf-8").replace('"crc"', '"crd"'), encoding="utf-8")
+    with pytest.raises(KeyError, match="the record of problem 'one' is damaged"):
+        open_run(copied).tree("one", "majority")
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

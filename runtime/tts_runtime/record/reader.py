@@ -198,6 +198,8 @@ class StrategyRecord:
         if seeds and seed not in (None, *seeds):
             has = ", ".join(map(str, seeds))
             raise KeyError(f"{self.name}: problem {problem!r} has no seed {seed}; it has {has}")
+        if seeds:
+            raise KeyError(f"{self.name}: the record of problem {problem!r} is damaged")
         hint = did_you_mean(problem, {trial.problem for trial in self.answers})
         what = f"{self.name}: no finished problem {problem!r}"
         raise KeyError(f"{what}; {hint}" if hint else what)
