@@ -197,7 +197,7 @@ def test_an_end_that_is_not_said_is_counted(drawn: int, answers: list[str | None
 
     def answer(asked: Asked) -> Reply:
         count = 1 if asked.body["max_tokens"] == 1 else drawn
-        return chat(RIGHT if drawn < 30 else "So it goes on", None, count)
+        return chat(RIGHT if drawn < 30 else "So it never ends", None, count)
 
     with serving(chats_only(answer)) as server:
         result = result_of(server, plan_of("return sample 1 max 30 tokens"), "attempts=1")
