@@ -138,6 +138,9 @@ def test_a_heading_in_a_text_that_is_cut_off_is_no_answer() -> None:
         ("Option D is correct.", "D"),
         ("Choice (D) is the correct answer, as 2 > 1.", "D"),
         ("A: Jupiter", "A: Jupiter"),
+        ("A．5", "A．5"),
+        ("D．以上都不对", "D．以上都不对"),
+        ("B．\n", "B"),
         # What is said explicitly, lists, sentences.
         ("B\n\nNo: \\boxed{C}", "C"),
         ("B. No, the answer is C.", "C"),
@@ -157,6 +160,79 @@ def test_a_reply_may_begin_with_the_letter_of_a_choice(text: str, answer: str | 
     assert extract_answer(text) == answer
     if "answer is" not in text and "boxed" not in text:
         assert extract_answer(text, finish="length") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The answer is (B), because A fails.", "(B)"),
+        ("Answer: (B), since 3 > 2.", "(B)"),
+        ("The answer is **B**, because 3 > 2.", "B"),
+        ("The answer is B and not A.", "B"),
+        ("The answer is (C), not (A).", "(C)"),
+        ("The answer is not (A), but (B), since 3 is odd.", "(B)"),
+        ("The answer is not 5 but 7.", "7"),
+        ("The answer is B (Jupiter).", "B"),
+        ("Answer: D - Jupiter", "D"),
+        ("Answer: choice B – the mitochondria.", "B"),
+        ("The best answer is [C].", "[C]"),
+        ("The answer is most likely (E).", "(E)"),
+        ("Answer seems to be A.", "A"),
+        ("Answer: A; B is wrong since 3 is odd", "A"),
+        ("Answer: C) 45 km/h", "C) 45 km/h"),
+        ("正确答案是 B，因为 A 错误。", "B"),
+        ("答案是B。选项A错误，因为3不是偶数。", "B"),
+        ("因此，选项 C 是正确的。", "C"),
+        ("故选：C．", "C"),
+        # No choice, or several.
+        ("Answer: A, B and C", "A, B and C"),
+        ("The answer is (A) and (C).", "(A) and (C)"),
+        ("The answer is A or B.", "A or B"),
+        ("The answer is A + B.", "A + B"),
+        ("The answer is C(10, 3) = 120.", "C(10, 3) = 120"),
+        ("The answer is B (2, 3).", "B (2, 3)"),
+        ("The answer is A dozen.", "A dozen"),
+        ("Answer: I was wrong before: 5", "I was wrong before: 5"),
+        ("Answer: A is the right one, B is not", "A"),
+        # Headings.
+        ("3 > 2\n### Answer\nB", "B"),
+        ("**Answer**\n\n$\\frac12$\n\nas 3 > 2", "\\frac12"),
+        ("### Answer\nWe have to add up 3 and 4.\nSo it is 7.", "7"),
+        # Behind a box.
+        ("\\boxed{\\langle H\\rangle}.\n\n**Answer: D**", "D"),
+        ("\\boxed{B}\nSo A is wrong. The answer is correct.", "B"),
+    ],
+)
+def test_a_letter_is_all_of_an_answer_whatever_is_said_of_it(text: str, answer: str) -> None:
+    assert extract_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("1 < 2.\nTherefore, option C is correct.", "C"),
+        ("It is 5.\n\n**(B)** is the right answer, as 3 > 2.", "B"),
+        ("Neither A nor B; option C is the right answer.", "C"),
+        ("It must be (B)", "B"),
+        ("It can't be (A), so it must be (D).", "D"),
+        ("My final choice: B", "B"),
+        ("5 is odd and so option B is correct.", "B"),
+        ("I think it's (B)", "B"),
+        ("I'd pick C, as 5 < 7.", "C"),
+        ("2 + 3 = 5, which is option **D**.", "D"),
+        ("B) 4 seems right. No, it must be (C).", "C"),
+        # What denies, several, names.
+        ("Options A and C are correct: 2.", "2"),
+        ("Option A or option C is correct: 2.", "2"),
+        ("It is 2, so it cannot be option B.", "2"),
+        ("Option A is incorrect, 3 is odd.", "3"),
+        ("The last of 5 is B.", "5"),
+        ("It must be (B). Then we add 2.", "2"),
+    ],
+)
+def test_the_last_sentence_may_name_a_choice(text: str, answer: str) -> None:
+    assert extract_answer(text) == answer
+    assert extract_answer(text, finish="length") is None
 
 
 @pytest.mark.parametrize(

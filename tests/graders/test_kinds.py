@@ -81,6 +81,12 @@ CHOICES = {"choices": ["12 cm", "a mole", "Mercury", "none of these"]}
         ("choice", "12 cm", "A", True),
         ("choice", "D", "Mercury", False),
         ("choice", "venus", "C", False),
+        ("choice", "(B), because A fails", "B", True),
+        ("choice", "B (a mole)", "B", True),
+        ("choice", "B - a mole", "B", True),
+        ("choice", "(C), not (B)", "B", False),
+        ("choice", "A, B and C", "A", False),
+        ("choice", "B．a mole", "B", True),
     ],
 )
 def test_right_and_wrong(grader: str, answer: str, gold: str, right: bool) -> None:

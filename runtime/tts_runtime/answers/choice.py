@@ -38,19 +38,64 @@ _FORMULA = re.compile(
 _LEADING = re.compile(
     r"[\s*_`$]*(?i:(?:the[ ])?(?:option|choice|answer)[ ]+[*_]{0,4})?"
     r"(?:[(\[](?P<closed>[A-J])[)\]]|(?P<bare>[A-J])(?!\w))[*_`$]{0,4}"
-    r"(?:[.:)]?[*_`$]{0,4}[ \t]*(?=[\r\n]|$)"
+    r"(?:[.:)．]?[*_`$]{0,4}[ \t]*(?=[\r\n]|$)"
     r"|[ ]+is[ ]+(?:the[ ]+)?(?:correct|right|best|answer)\b"
-    r"|(?P<text>(?:(?(closed)[.:]?|[.:)]))[*_`$]{0,4}[ \t]+\S))"
+    r"|(?P<text>(?:(?(closed)[.:]?|[.:)]))[*_`$]{0,4}[ \t]+\S|．[*_`$]{0,4}[ \t]*\S))"
 )
+# A full stop of full width has its gap in it: "A．5".
+_WIDE = re.compile(r"(?<!\w)([A-J])．")
 _FOLLOWING = {"A": "B", "I": "II"}
 MAXIMUM_LINE = 60
+MAXIMUM_SENTENCE = 300
+# A letter with which a statement begins.
+_MARKS = r"[*_`$\"”]{0,6}"
+_STATED = re.compile(
+    rf"{_MARKS}(?:(?P<closed>[(\[]?[A-J][)\]])(?!\w)|(?P<bare>[A-J])(?![A-Za-z0-9_'’])){_MARKS}"
+)
+# Behind it: more letters, a reason or another remark, what the letter stands for.
+_AND = r"(?:[,;/&、，]|\band\b|\bor\b|[和与或とや와과])"
+_SEVERAL = re.compile(
+    rf"\s*{_AND}[\s,]*(?:(?:and|or)\s+)?{_MARKS}[(\[]?[A-J][)\]]?{_MARKS}"
+    rf"(?=\s*(?:$|[.;:]|are\b|{_AND}))"
+)
+_RIGHT = (
+    r"(?i:(?:clearly|the|to be|therefore|thus|most|likely)\s+){0,3}(?i:correct|right|best|answer)\b"
+)
+_REASON = re.compile(
+    r"\s*(?:$|[,，;；。]|\(?(?i:because|since|as|which|where|given|due|rather|instead|weil|porque|pois"
+    rf"|parce|perché)\b|(?:and |but )?not [(\[*]*[A-J]\b|is {_RIGHT}"
+    r"|因|是?正确|是?对|[\u3040-\u30ff]|입니다)"
+)
+_REMARK = re.compile(
+    r"[.:：．]|\s+\((?!\s*-?[0-9.]+\s*,).*\)\W*$|\s*（|\s+[-–—]\s+(?=\W*(?:a\s+)?[^\W\d_]{2})"
+    r"|[–—](?=[^\W\d_]{2})"
+)
+# The last sentence of a reply: "So option C is correct.", "It must be (B)", "My choice: B".
+_NAMED = rf"{_MARKS}(?:[(\[](?P<closed>[A-J])[)\]]|(?P<bare>[A-J])\)?(?![\w'’])){_MARKS}"
+_CORRECT = re.compile(
+    r"(?:(?i:\b(?:option|choice|answer|alternative)\s+|(?:^|[,:]|\bso|\bthus|\bhence|\btherefore)\s*)"
+    rf"|(?=[*_`]*[(\[])){_NAMED}"
+    rf"\s+(?i:is|must be|would be|should be|seems|appears|looks)\s+{_RIGHT}"
+)
+_ENDS = re.compile(
+    r"\b(?:(?P<weak>(?i:is))(?!\W+(?i:option|choice|answer))|(?i:be|it['’]?s|it is|choose|pick"
+    r"|select|option|choice|answer|go with|going with)\b)"
+    rf"[\s:*_]+(?i:(?:option|choice|answer)\s+)?{_NAMED}"
+    r"(?:[.!]?\s*$|,?\s+(?:because|since|as)\b)"
+)
+_DENIED = re.compile(
+    r"\b(?:and|or|nor)\s*$|(?:n['’]t|\b(?:not|never|cannot|eliminated?|excluded?|rule[sd]? out"
+    r"|reject|than|except|unlike|if|whether|both|either|neither))\b[^,;:]{0,30}$",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"\n|[。！？]|(?<=[^\W_]{2}[.!?])\s|(?<=[)\]*$0-9][.!?])\s")
 
 
 def read_choice(text: str) -> Choice | None:
     """The choice that an answer names, None if it is no choice."""
     if len(text) > 200:
         return None
-    match = _CHOICE.fullmatch(to_latex(text).strip())
+    match = _CHOICE.fullmatch(to_latex(_WIDE.sub(r"\1. ", text)).strip())
     if match is None:
         return None
     letter = match["round"] or match["square"] or match["bare"]
@@ -83,10 +128,41 @@ def leading_choice(text: str) -> str | None:
     following = _FOLLOWING.get(letter)
     if match["text"] is None:
         return letter
-    if following and re.search(rf"(?<!\w){following}[.:)]", text[match.end() :]):
+    if following and re.search(rf"(?<!\w){following}[.:)．]", text[match.end() :]):
         return None
     line = text.lstrip().partition("\n")[0].strip(" \t\r*_`")
     return line if len(line) < MAXIMUM_LINE and read_choice(line) is not None else letter
+
+
+def stated_choice(statement: str) -> str | None:
+    """The choice that an answer's sentence gives, None if it begins with something else.
+
+    `(B), because 3 > 2` and `B (Jupiter)` give the letter, `(B) Jupiter` all of it; `A, B and C` is
+    no choice, but several.
+    """
+    statement = statement[:MAXIMUM_SENTENCE]
+    match = _STATED.match(statement)
+    if match is None or _SEVERAL.match(statement, match.end()):
+        return None
+    letter = match["closed"] or match["bare"]
+    if _REASON.match(statement, match.end()):
+        return letter
+    if match["closed"]:
+        return statement if len(statement) < MAXIMUM_LINE else letter
+    return letter if _REMARK.match(statement, match.end()) else None
+
+
+def concluded_choice(text: str) -> str | None:
+    """The letter that the last sentence of a reply names: `So option C is correct.`"""
+    sentence = _SENTENCE.split(text[-MAXIMUM_SENTENCE:].rstrip())[-1].strip()
+    for pattern in (_ENDS, _CORRECT):
+        for match in reversed(list(pattern.finditer(sentence))):
+            bare = match["bare"]
+            if bare and pattern is _ENDS and match["weak"]:
+                continue  # "the winner is B", a name
+            if not _DENIED.search(sentence, 0, match.start()):
+                return match["closed"] or bare
+    return None
 
 
 def _balanced(content: str) -> str:

@@ -8,7 +8,12 @@ or numbers joined by "and" are one answer.
 
 import re
 
-from tts_runtime.answers.choice import leading_choice
+from tts_runtime.answers.choice import (
+    concluded_choice,
+    leading_choice,
+    read_choice,
+    stated_choice,
+)
 
 # Longer texts are searched at their end only, where the answer stands.
 MAXIMUM_TAIL = 4000
@@ -25,18 +30,19 @@ _MARKUP = rf"(?:{_ITEM}|[\s*#_`>\"“”]|\\(?=\"))*"
 _PHRASE = re.compile(
     r"(?:\b(?:final |correct |right )?answers?\b[*_`]*"
     r"(?: to (?:the|this|your|part) [^.\n:]{1,80}?| here)?\s*"
-    r"(?:is|are|:|：|=|would be|must be|should be|will be)(?![A-Za-z])"
+    r"(?:is|are|:|：|=|(?:would|must|should|will|seems to|appears to|has to) be)(?![A-Za-z])"
     r"|\bcorrect (?:option|choice)[*_`]*\s*(?:is|:)(?![A-Za-z])"
-    r"|\bfinal answer[*_`]*[ ]*(?=\n)"
+    # In a line of its own.
+    r"|\bfinal answer[*_`]*[ ]*(?=\n)|(?P<heading>^[ \t>]*[#*_]+[ \t]*answer[*_`]*[ ]*(?=\n))"
     # GSM8K's line; "#### 2. Verification" and "#### 2nd step" are headings.
     r"|####\s*(?=[-+]?[$\\]?[0-9])(?![0-9]+(?:[.:)][ \t]+\S|(?:st|nd|rd|th)\b))"
-    r"|选(?:项|择)?\s*(?=[:：]?\s*[A-J](?![A-Za-z]))"
+    r"|选(?:项|择)?\s*(?:[是为:：]\s*)?(?=[(（]?[A-J][)）]?(?:(?!\w)|\s*(?:因|是?正确|是?对)))"
     r"|答案\s*(?:应该)?[是为:：]+|最终结果[是为:：]+)" + _MARKUP + r":?" + _MARKUP,
-    re.IGNORECASE,
+    re.IGNORECASE | re.MULTILINE,
 )
 # A factorial ends no sentence that continues: "5! ways", "10!/(3! 7!)".
 _FACTORIAL = r"(?<=[0-9)])!(?=[ ]+(?:[-a-z=+*/×·(]|[0-9]+!))"
-_END = re.compile(rf"\.(?=\s|$|\*)|[\n\r。！？]|\?(?=\s|$)|(?!{_FACTORIAL})!(?=\s|$)")
+_END = re.compile(rf"\.(?=\s|$|\*)|[\n\r。！？]|．(?!\d)|\?(?=\s|$)|(?!{_FACTORIAL})!(?=\s|$)")
 # How sure the text is, not what it answers: "Confidence in answer: 90%".
 _SURE = re.compile(
     r"\b(?:confidence|certainty)\b[^.,:\n]{0,30}\b(?:in|of|about)\b[^.,:\n]{0,20}$", re.IGNORECASE
@@ -44,7 +50,8 @@ _SURE = re.compile(
 # The answer's sentence continues with what is no part of it.
 _CONTINUATION = re.compile(
     r",\s+(?!and\b|or\b)(?=[A-Za-z]{2})|，(?=[^\W\d_])"
-    r"|\s+(?:because|since|so|as|which|where|when|in total|altogether|therefore|after|out of)\b"
+    r"|\s+\(?(?:because|since|so|as|which|where|when|in total|altogether|therefore|after|out of"
+    r"|weil|porque|pois|parce que|perché)\b"
     r"|\s+and\s+(?:he|she|it|they|we|I|the|there|this|that)\b"
 )
 # Behind this the answer may begin: what only comments on the words before it is none.
@@ -58,10 +65,11 @@ _VERDICT = re.compile(
 _CLOSING = re.compile(r"(\.?)\\?[\"”]")
 _ADVERB = re.compile(
     r"(?:therefore|thus|hence|then|simply|just|clearly|indeed|given by|equal to|exactly|still|"
-    r"option|choice|obviously|found to be)[,:]?\s+",
+    r"option|choice|obviously|found to be|(?:most )?likely|probably)[,:]?\s+",
     re.IGNORECASE,
 )
-_CHOICE = re.compile(r"\(?[A-J]\)(?!\w)|[A-J](?=[.:]?(?:\s*$|\s+(?:because|since|as)\b)|[.:,])")
+# "not A but B"
+_NOT = re.compile(r"not\b[^.,;]{1,60}?,?\s+but\s+(?:rather\s+|instead\s+)?", re.IGNORECASE)
 # "A: 3 + 4 = 7" answers a "Q:".
 _REPLY = re.compile(r"[\s*]*A[*]*:")
 _SPAN = re.compile(
@@ -105,9 +113,9 @@ _EDGE = "*_`\"“”'"
 def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
     """The answer after the last phrase that announces one, None without one.
 
-    `after`: where a marker stands; a phrase behind it counts only if a value follows, for "the
-    answer is correct" takes nothing back. `ended`: whether nothing can follow the text; otherwise
-    the phrase's sentence must be complete.
+    `after`: where a marker stands; a phrase behind it counts only if a value or a choice follows,
+    for "the answer is correct" takes nothing back. `ended`: whether nothing can follow the text;
+    otherwise the phrase's sentence must be complete.
     """
     begin = max(0, len(text) - MAXIMUM_PHRASE_TAIL)
     for phrase in list(_PHRASE.finditer(text, begin))[: -MAXIMUM_PHRASES - 1 : -1]:
@@ -116,18 +124,23 @@ def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
         if _SURE.search(text, max(0, phrase.start() - 80), phrase.start()):
             continue
         rest = text[phrase.end() : phrase.end() + MAXIMUM_SENTENCE]
+        if phrase["heading"] and _PROSE.search(_TEXT.sub("", rest.partition("\n")[0])):
+            continue  # of a solution
         if '"' in phrase[0] or "“" in phrase[0]:
             rest = _CLOSING.sub(r"\1", rest, count=1)
         answer, complete = _introduced(rest, re.search(_FIRST, phrase[0]) is not None)
         if not answer or not (ended or complete):
             continue
-        if after < 0 or _VALUE.search(answer):
+        if after < 0 or _VALUE.search(answer) or read_choice(answer):
             return answer
     return None
 
 
 def last_answer(text: str) -> str | None:
-    """The choice with which a text begins, else its last formula or number."""
+    """The choice with which a text ends or begins, else its last formula or number."""
+    choice = concluded_choice(text)
+    if choice is not None:
+        return choice
     choice = leading_choice(text)
     if choice is None or _REPLY.match(text):
         return last_mathematics(text) or choice
@@ -179,9 +192,10 @@ def _introduced(rest: str, listed: bool) -> tuple[str | None, bool]:
 
 def _from_sentence(sentence: str) -> str | None:
     sentence = _ADVERB.sub("", sentence, count=1) if _ADVERB.match(sentence) else sentence
-    choice = _CHOICE.match(sentence)
+    sentence = _NOT.sub("", sentence, count=1) if _NOT.match(sentence) else sentence
+    choice = stated_choice(sentence)
     if choice is not None:
-        return sentence if len(sentence) < 60 and choice[0].endswith(")") else choice[0]
+        return choice
     verdict = _VERDICT.match(sentence)
     if verdict is not None:
         return verdict[0]

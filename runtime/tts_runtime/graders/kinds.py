@@ -151,7 +151,7 @@ def letter_of(text: str, choices: Sequence[str]) -> str | None:
 
     A label of a choice is one even where a choice's text is that letter (blood groups, variables).
     """
-    from tts_runtime.answers.choice import read_choice
+    from tts_runtime.answers.choice import read_choice, stated_choice
 
     plain = " ".join(text.split())
     label = _LABEL.fullmatch(plain)
@@ -166,6 +166,9 @@ def letter_of(text: str, choices: Sequence[str]) -> str | None:
     choice_read = read_choice(text)
     if choice_read is not None:
         return choice_read.letter.upper()
+    stated = stated_choice(plain)  # with a reason behind the letter
+    if stated is not None:
+        return stated.strip("()[]")[0]
     if not choices:
         return None
     key = form(text).key
