@@ -274,7 +274,78 @@ def test_an_answer_is_all_that_belongs_to_it_and_no_more(text: str, answer: str)
     assert extract_answer(text) == answer
 
 
-@pytest.mark.parametrize("part", ["B" + "*" * 100_000, "\n- " * 50_000, "\n1. " * 50_000])
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ('{"answer": "B", "confidence": 0.9}', "B"),
+        ('{"answer": "42", "confidence": 0.9}', "42"),
+        ('```json\n{"reasoning": "3", "final_answer": 42, "n": 3}\n```', "42"),
+        ('{"answer": "\\\\frac{1}{2}", "n": 3}', "\\frac{1}{2}"),
+        ('{"answer": "Paris, France", "n": 3}', "Paris, France"),
+        ('{"answer": [1, "2"], "n": 3}', "1, 2"),
+        ('{"answer": "First 3+4=7. Then it doubles, so it is 14."}', "14"),
+        ('{"answer": null, "n": 3}', "3"),
+        ('{"why": "so \\"answer\\": 3", "answer": true}', "true"),
+        ("{'answer': 'B', 'score': 3}", "B"),
+        ('\\boxed{5}\n{"answer": "6"}', "6"),
+        ('{"answer": "6"}\n\\boxed{5}', "5"),
+        ("[ANSWER]42[/ANSWER] 3", "42"),
+        ("<answer>\nB\n</answer>", "B"),
+        ("<answer>We take 3+4.\nSo it is 7.</answer>", "7"),
+        ("Put it inside <answer> tags. It is 5.", "5"),
+        ("\\boxed(42)", "(42)"),
+        ("So $\\boxed(3,4)$.", "(3,4)"),
+        ("Result: 42\nChecked 3 times", "42"),
+        ("**Final result:** $7$\n(2 checks)", "7"),
+        ("Result: 3\nResult: 5\nSo 8 in all.", "8"),
+        ("The answer is <|begin_of_box|>42<|end_of_box|>", "42"),
+        ("The answer is 42</s>", "42"),
+        ("So it is 42<|im_end|>", "42"),
+        ("It is 42.<|endoftext|>", "42"),
+        ("The answer is 3.5.<｜end▁of▁sentence｜>", "3.5"),
+        ("The answer is x<|y|>3", "x<|y|>3"),
+        ("\\begin{align*} x &= 40+2 \\\\ &= 42 \\end{align*}", "42"),
+        ("$$\\begin{aligned} x &= 40+2 \\\\ &= 42 \\end{aligned}$$", "x = 40+2 = 42"),
+        ("Answer: 42 (since 6*7 = 42)", "42"),
+    ],
+)
+def test_what_surrounds_an_answer_is_none_of_it(text: str, answer: str) -> None:
+    assert extract_answer(text) == answer
+
+
+def test_a_marker_may_be_a_mark_of_a_template() -> None:
+    text = "3 <|begin_of_box|>42<|end_of_box|> 5"
+    assert extract_answer(text, ("<|begin_of_box|>{}<|end_of_box|>",)) == "42"
+    assert extract_answer("The answer is 42<|im_end|>", (ANSWER_IS,)) == "42"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("A resposta é 9, pois 10-1=9 e 5 fica.", "9"),
+        ("La respuesta correcta es (C).", "(C)"),
+        ("La réponse finale est : B, parce que 3 > 2.", "B"),
+        ("Antwort: C\n\n2 < 3.", "C"),
+        ("Die Antwort ist 42 weil 6*7=42.", "42"),
+        ("Ответ: 7. Проверка: 3", "7"),
+        ("정답은 15입니다. 1은 아닙니다", "15입니다"),
+        ("정답은 B입니다. 3", "B"),
+        ("3이고 5입니다", "5"),
+        ("答え：8", "8"),
+        ("答えはCです。3", "C"),
+        ("答案是３．５．好", "３．５"),
+        # No answers.
+        ("Antwort A ist falsch. Es sind 5", "5"),
+        ("解答：设x=3，则2x=6。所以面积是12", "12"),
+    ],
+)
+def test_phrases_of_other_languages(text: str, answer: str) -> None:
+    assert extract_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    "part", ["B" + "*" * 100_000, "<answer>" + " " * 20_000, "\n- " * 50_000, "\n1. " * 50_000]
+)
 def test_marks_without_end_are_read_in_one_pass(part: str) -> None:
     for text in (part, f"Answer:{part}", f"{part}Answer: 5"):
         assert extract_answer(text, finish="length") in (None, "5", extract_answer(text))

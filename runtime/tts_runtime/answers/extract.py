@@ -30,7 +30,7 @@ _BARE = re.compile(
     r"[ ]*(?:(?P<formula>[^\s$\\{}][^$\n{}]{0,40})(?=\$)"
     r"|(?P<token>-?[0-9][0-9.,]*[0-9]|-?[0-9]|[A-Za-z](?![A-Za-z])"
     r"|\\(?:[dtc]?frac|[dt]?binom)(?:[ ]*(?:[0-9]|\{[^{}]*\})){2}|\\sqrt[ ]*[0-9]"
-    r"|\\[A-Za-z]+(?:\{[^{}]*\})*))"
+    r"|\\[A-Za-z]+(?:\{[^{}]*\})*|\((?:[^()\n]|\([^()\n]*\)){1,60}\)))"
 )
 # Between two boxes of one answer: their formulas' ends, a connective, few words, a name.
 _DELIMITER = re.compile(
@@ -46,7 +46,10 @@ _TURN = re.compile(
     re.IGNORECASE,
 )
 # Every phrase (`phrases`) has one of them: looking for them is much faster than for phrases.
-_PHRASE_WORDS = ("answer", "correct", "####", "答案", "结果", "选")
+_ASCII_WORDS = ("answer", "correct", "####", "antwort", "resposta", "respuesta", "risposta")
+_PHRASE_WORDS = (*_ASCII_WORDS, "réponse", "ответ", "答", "结果", "选", "답")
+# Of a chat's template; some engines give them as text.
+_TEMPLATE = re.compile(r"<\|[A-Za-z]\w+\|>|<｜[^｜<>\s]{1,40}｜>|</?s>|<(?:end|start)_of_turn>")
 MAXIMUM_BETWEEN = 80
 MAXIMUM_JOINED = 60
 
@@ -78,15 +81,19 @@ def extract_answer(
             text = text[end + len(thinking_end) :]
     ended = finish == "end"
     best: tuple[int, str] | None = None
+    written = text
+    if "<" in text:
+        text = _TEMPLATE.sub(lambda match: " " * len(match[0]), text)
     for marker in markers:
-        match = _find_marker(text, marker, ended)
+        match = _find_marker(written if "<" in marker else text, marker, ended)
         if match is not None and (best is None or match[0] > best[0]):
             best = match
     if best is not None and not best[1]:
         return None
     begin = 0 if best is None else best[0]
     folded = text[begin:].casefold()
-    for word in _PHRASE_WORDS:  # asked of every step's path: `any` is slower
+    words = _ASCII_WORDS if folded.isascii() else _PHRASE_WORDS
+    for word in words:  # asked of every step's path: `any` is slower
         if word in folded:
             break
     else:
@@ -106,7 +113,7 @@ def extract_answer(
 def cues_of(markers: tuple[str, ...]) -> frozenset[str] | None:
     """Texts without white space, in lower case, of which a text of ASCII has one if it has an
     answer before its end (whatever case it is in there); `None` if nothing can be said."""
-    cues = {word for word in _PHRASE_WORDS if word.isascii()}
+    cues = set(_ASCII_WORDS)
     for marker in markers:
         check_marker(marker)
         before = marker.partition(PLACEHOLDER)[0]

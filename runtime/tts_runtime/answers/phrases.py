@@ -37,12 +37,29 @@ _PHRASE = re.compile(
     # GSM8K's line; "#### 2. Verification" and "#### 2nd step" are headings.
     r"|####\s*(?=[-+]?[$\\]?[0-9])(?![0-9]+(?:[.:)][ \t]+\S|(?:st|nd|rd|th)\b))"
     r"|选(?:项|择)?\s*(?:[是为:：]\s*)?(?=[(（]?[A-J][)）]?(?:(?!\w)|\s*(?:因|是?正确|是?对)))"
-    r"|答案\s*(?:应该)?[是为:：]+|最终结果[是为:：]+)" + _MARKUP + r":?" + _MARKUP,
+    r"|答案\s*(?:应该)?[是为:：]+|最终结果[是为:：]+"
+    r"|(?<![解回作问問])答え?\s*(?:は|[:：])|(?<![가-힣])(?:정답|답)\s*(?:은|[:：])"
+    r"|\b(?:antwort|resposta|respuesta|réponse|risposta|ответ)\b[*_`]*"
+    r"(?:\s+(?:corr\w{2,5}|finale?))?\s*(?:(?:ist|lautet|est|es|é|è)\b|[:：])"
+    r"|<answer>(?=\s*+[^\n]{1,100}?\s{0,4}</answer>)"
+    r"|\[answer\](?=\s*+[^\n]{1,100}?\s{0,4}\[/answer\])"
+    # Of a JSON object, or of Python's.
+    r"|(?P<quote>[\"'])(?:final[_ ]?)?answer(?P=quote)\s*:\s*(?!null\b|None\b)"
+    r"(?P<json>\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|\[[^\[\]\n]*\]|[-+.\w]+)"
+    r"(?=\s*[,}]|\n)"
+    r")" + _MARKUP + r":?" + _MARKUP,
     re.IGNORECASE | re.MULTILINE,
+)
+# The last line of many programs, and of steps.
+_RESULT = re.compile(
+    rf"^[ \t>#*_]*(?:final[ ])?result[*_]*[ ]*[:：]{_MARKUP}", re.IGNORECASE | re.MULTILINE
 )
 # A factorial ends no sentence that continues: "5! ways", "10!/(3! 7!)".
 _FACTORIAL = r"(?<=[0-9)])!(?=[ ]+(?:[-a-z=+*/×·(]|[0-9]+!))"
-_END = re.compile(rf"\.(?=\s|$|\*)|[\n\r。！？]|．(?!\d)|\?(?=\s|$)|(?!{_FACTORIAL})!(?=\s|$)")
+_END = re.compile(
+    rf"\.(?=\s|$|\*)|[\n\r。！？]|．(?!\d)|(?i:</answer>|\[/answer\])|\?(?=\s|$)"
+    rf"|(?!{_FACTORIAL})!(?=\s|$)"
+)
 # How sure the text is, not what it answers: "Confidence in answer: 90%".
 _SURE = re.compile(
     r"\b(?:confidence|certainty)\b[^.,:\n]{0,30}\b(?:in|of|about)\b[^.,:\n]{0,20}$", re.IGNORECASE
@@ -91,7 +108,12 @@ _NEXT_ITEM = re.compile(
 )
 _IS = re.compile(r"\s(?:is|are|equals|be|=)\s+(?:equal to\s+|exactly\s+)?")
 _TAG = re.compile(r"</?[A-Za-z][\w-]*>")
-_CJK = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff0c\uff1b]+")
+_CJK = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7a3\uff0c\uff1b]+")
+# What surrounds the lines of one formula.
+_LINES = re.compile(
+    r"\\(?:begin|end)\{(?:align|aligned|alignat|equation|gather|gathered|multline|split|flalign)"
+    r"\*?\}"
+)
 
 _TOKEN = re.compile(r"\S+")
 _OPERATOR = re.compile(
@@ -123,6 +145,11 @@ def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
             return None
         if _SURE.search(text, max(0, phrase.start() - 80), phrase.start()):
             continue
+        if phrase["json"]:
+            answer = _of_json(phrase["json"])
+            if answer and (after < 0 or _counts(answer)):
+                return answer
+            continue
         rest = text[phrase.end() : phrase.end() + MAXIMUM_SENTENCE]
         if phrase["heading"] and _PROSE.search(_TEXT.sub("", rest.partition("\n")[0])):
             continue  # of a solution
@@ -131,16 +158,38 @@ def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
         answer, complete = _introduced(rest, re.search(_FIRST, phrase[0]) is not None)
         if not answer or not (ended or complete):
             continue
-        if after < 0 or _VALUE.search(answer) or read_choice(answer):
+        if after < 0 or _counts(answer):
             return answer
     return None
 
 
+def _counts(answer: str) -> bool:
+    """Whether an answer is more than a remark: a value or a choice."""
+    return _VALUE.search(answer) is not None or read_choice(answer) is not None
+
+
+def _of_json(value: str) -> str | None:
+    """The answer that a value is: of a text its content, without what is said around it."""
+    if value[0] not in "\"'[":
+        return value
+    content = re.sub(r"\\([\"'\\/])", r"\1", value[1:-1]).strip()
+    if value[0] == "[":
+        content = re.sub(r"([\"'])([^\"',]*)\1", r"\2", content)
+    elif re.search(r"[A-Za-z]{2,}\s+[a-z]{2,}", content):
+        return phrase_answer(content) or last_answer(content) or content
+    return content
+
+
 def last_answer(text: str) -> str | None:
-    """The choice with which a text ends or begins, else its last formula or number."""
+    """The choice with which a text ends or begins, its result, else its last formula or number."""
     choice = concluded_choice(text)
     if choice is not None:
         return choice
+    results = list(_RESULT.finditer(text, max(0, len(text) - MAXIMUM_PHRASE_TAIL)))
+    if len(results) == 1:  # several are of steps
+        result, _ = _introduced(text[results[0].end() :][:MAXIMUM_SENTENCE], False)
+        if result and _counts(result):
+            return result
     choice = leading_choice(text)
     if choice is None or _REPLY.match(text):
         return last_mathematics(text) or choice
@@ -220,7 +269,11 @@ def _from_sentence(sentence: str) -> str | None:
 
 
 def _content(span: re.Match[str]) -> str:
-    return (span[span.lastgroup] if span.lastgroup else "").strip()
+    content = (span[span.lastgroup] if span.lastgroup else "").strip()
+    lines = _LINES.sub("", content).split("\\\\")
+    if len(lines) > 1 and all(line.lstrip(" \n&").startswith("=") for line in lines[1:]):
+        return " ".join(" ".join(lines).replace("&", " ").split())  # of one chain
+    return content
 
 
 def _is_prose(content: str) -> bool:
@@ -248,8 +301,10 @@ def _items(text: str) -> list[Item]:
 def _runs(text: str, begin: int, end: int) -> list[Item]:
     """Maximal runs of plain mathematics: `3 + 4 = 7`, `(3, -4)`, `45%`, `x = 1`."""
     piece = _BULLET.sub(r"\1•", text[begin:end])
+    if _LINES.search(piece):
+        piece = _LINES.sub(_blank, piece).replace("&", " ").replace("\\\\", "  ")
     for separator in (_CJK, _TAG):
-        piece = separator.sub(lambda match: " " * len(match[0]), piece)
+        piece = separator.sub(_blank, piece)
     runs: list[Item] = []
     current: list[re.Match[str]] = []
 
@@ -290,6 +345,10 @@ def _runs(text: str, begin: int, end: int) -> list[Item]:
         current.append(token)
     close()
     return runs
+
+
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match[0])
 
 
 def _is_rest(last: str, word: str) -> bool:
