@@ -187,6 +187,16 @@ GRADES: list[tuple[str, float | None]] = [
     ("Grade: 8 (I considered 7)", 8),
     ("Grade: Excellent (10/10)", U),
     ("Grade: at least 5", U),
+    ("Grade: 7分", 7),
+    ("Grade: 7分（满分10分）", 7),
+    ("Grade: 7점", 7),
+    ("Grade: 7分之3", U),
+    ("Grade: 8 → revised to 6", U),
+    ("Grade: 8, later lowered to 6", U),
+    ("Grade: 6 (lowered from 8 to 6)", 6),
+    ("Grade: 7 (reduced to reflect 2 slips)", 7),
+    ('{"Grade": 8}', 8),
+    ("{'Grade': '8', 'slips': 2}", 8),
 ]
 
 TEN = judge("number", None, 0, 10)
@@ -315,6 +325,13 @@ BESTS: list[tuple[str, int | None]] = [
     ("Best: not 1", U),
     ("Best: none of the 3", U),
     ("Best: 1 is wrong, so 2", U),
+    ("Best: second solution", 2),
+    ("Best: the third one, since the first is wrong", 3),
+    ("Best: First candidate.", 1),
+    ("Best: first and second solutions", U),
+    ("Best: first solution and second solution", U),
+    ("Best: fourth solution", U),
+    ('{"Best": 2, "confidence": 1}', 2),
     ("Best:", U),
     ("2", U),
 ]

@@ -65,8 +65,16 @@ _COUNTED: Final = (
     "sentences? paragraphs? equations? others? remaining minor major small big serious"
 )
 
-_UNITS: Final = re.compile(r"\s*(?:points?|pts?|stars?|marks?)\b\.?", re.IGNORECASE)
-_ORDINAL: Final = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
+_UNITS: Final = re.compile(
+    r"\s*(?:(?:points?|pts?|stars?|marks?)\b\.?|分(?!之)|点(?![0-9])|점)", re.IGNORECASE
+)
+_ORDINAL: Final = re.compile(
+    rf"(?:st|nd|rd|th)\b(?:\s+(?:{'|'.join(_CANDIDATES.split())}|one)\b)?", re.IGNORECASE
+)
+_ORDINALS: Final = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+_NTH_CANDIDATE: Final = re.compile(
+    rf"\b({'|'.join(_ORDINALS)})(?=\s+(?:{'|'.join(_CANDIDATES.split())}|one)\b)", re.IGNORECASE
+)
 _CLOSING: Final = re.compile(r"""[*_`~"'$\])}\u2019\u201d]+|\\[)\]]""")
 _OF: Final = re.compile(rf"\s*[(\[]?\s*(?:/|out of|of)\s*[*_]*(?P<end>{_DIGITS})", re.IGNORECASE)
 _OUT_OF: Final = re.compile(rf"(?:out of|/)\s*(?P<end>{_DIGITS})[\])]?,?", re.IGNORECASE)
@@ -108,6 +116,8 @@ _SEVERAL: Final = re.compile(
       | ,\s*\#?{_DIGITS}\s*(?:$|[,.;)\]\n]|(?:and|or|are)\b)
       | [^.!?\n]{{0,40}}?\b(?:at\ first|no\ wait|no,|wait|on\ reflection|correction|make\ that
           |or\ rather|actually)\b[^.!?\n\d]{{0,30}}{_DIGITS}
+      | [^.!?\n]{{0,40}}?\b(?:revised|changed|lowered|raised|updated|adjusted|reduced|corrected)
+          \ (?:\w+\ )?to\s+[*_\[(]*{_DIGITS}
     ))""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -163,6 +173,11 @@ class NumberVerdict:
 def plain(text: str) -> str:
     """A text without what is struck out, its digits and signs in ASCII."""
     return _STRUCK.sub("", text.translate(_PLAIN))
+
+
+def numbered(text: str) -> str:
+    """A text whose candidates have their places as numbers: `second solution` is the 2nd."""
+    return _NTH_CANDIDATE.sub(lambda match: f"{_ORDINALS.index(match[1].lower()) + 1}th", text)
 
 
 def number_of(written: str) -> float:

@@ -15,7 +15,14 @@ from typing import Final, TypeAlias
 
 from tts_lang.plan.graph import Judge
 from tts_lang.plan.template import Template
-from tts_runtime.answers.judge_numbers import ANSWERS, Scale, plain, verdict_at, verdicts_in
+from tts_runtime.answers.judge_numbers import (
+    ANSWERS,
+    Scale,
+    numbered,
+    plain,
+    verdict_at,
+    verdicts_in,
+)
 from tts_runtime.binding import Binding
 
 #: One number a row that the judge saw.
@@ -96,7 +103,7 @@ def _asks_with(template: Template, after: str) -> bool:
 def _marker(after: str) -> re.Pattern[str]:
     """Finds a marker: in any case, decorated, with a remark before its colon (`Grade (0-10):`)."""
     pieces = [re.escape(piece) for piece in re.findall(r"\w+|[^\w\s]", plain(after))]
-    gap = r"[\s*_`]*"
+    gap = r"[\s*_`\"']*"
     if len(pieces) > 1 and pieces[-1] == ":":
         pieces.insert(-1, r"(?:\([^()\n]{0,40}\)|\[[^\[\]\n]{0,40}\]|out of [0-9]+)?")
     words = gap.join(pieces)
@@ -121,7 +128,7 @@ def _choice(judge: Judge, text: str, marked: bool, rows: int) -> Reading | None:
 
 def _value(text: str, marked: bool, scale: Scale, cues: re.Pattern[str]) -> float | None:
     if marked:
-        verdict = verdict_at(text, 0, scale)
+        verdict = verdict_at(numbered(text) if scale.places else text, 0, scale)
         return None if verdict is None else verdict.value
     for look in (_bracketed, _cued, _praised, _alone, _only):
         values = list(look(text, scale, cues))
