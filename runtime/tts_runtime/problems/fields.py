@@ -3,7 +3,8 @@ r"""A row's fields as a problem: its text, id and gold answer.
 Data sets call the same thing by many names; the first name that a row has, and that is not empty,
 is used, capitals and `_` apart (`FieldNames` overrides them). A gold answer may stand in
 
-* an answer's field: a number stands for itself (`27.0` is `27`), a list for all its members;
+* an answer's field: a number stands for itself (`27.0` is `27`), a list for all its members, of a
+  text `['5']` its one member;
 * a text that ends in `#### 18`: what follows (GSM8K);
 * a worked solution: what it boxes. A solution that boxes nothing gives no gold answer.
 
@@ -12,7 +13,10 @@ With choices, they are part of the problem's text, and the gold answer is a lett
 
 from __future__ import annotations
 
+import ast
 import math
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -283,7 +287,20 @@ def _answer(value: object, name: str) -> str | None:
         return final.strip() or None
     if plain_name(name) == _SOLUTION:
         return extract_answer(value, finish="cut")
-    return value.strip() or None
+    return _only(value.strip()) or value.strip() or None
+
+
+def _only(text: str) -> str | None:
+    """The one text of a list as tables write it: `['5']`. `[5, 7]` may be an interval."""
+    if not re.fullmatch(r"\[\s*(?:\".*\"|'.*')\s*\]", text):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a backslash that stands for itself: no such list
+            value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    return value[0].strip() if len(value) == 1 and str(value[0]).isprintable() else None
 
 
 def _check_characters(value: str) -> None:
