@@ -307,6 +307,11 @@ def test_an_answer_is_all_that_belongs_to_it_and_no_more(text: str, answer: str)
         ("\\begin{align*} x &= 40+2 \\\\ &= 42 \\end{align*}", "42"),
         ("$$\\begin{aligned} x &= 40+2 \\\\ &= 42 \\end{aligned}$$", "x = 40+2 = 42"),
         ("Answer: 42 (since 6*7 = 42)", "42"),
+        ("\\begin{align*} f(1) &= (1+2) \\\\ &= {2}. \\end{align*}", "{2}"),
+        (
+            "\\begin{align*} A &= \\begin{pmatrix} 1 \\\\ 5 & 2 \\end{pmatrix}. \\end{align*}",
+            "\\begin{pmatrix} 1 \\\\ 5 & 2 \\end{pmatrix}",
+        ),
     ],
 )
 def test_what_surrounds_an_answer_is_none_of_it(text: str, answer: str) -> None:

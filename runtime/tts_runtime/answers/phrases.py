@@ -115,6 +115,9 @@ _LINES = re.compile(
     r"\*?\}"
 )
 
+# Those of a matrix stay.
+_ENDS_OF_LINES = re.compile(r"(?:&|\\\\)(?!(?:(?!\\begin)[^$]){0,300}\\end)")
+
 _TOKEN = re.compile(r"\S+")
 _OPERATOR = re.compile(
     r"(?:[-+−–*/×·÷<>≤≥≈=^:±]|\\(?:cdot|times|div|pm|le|ge|approx)(?![A-Za-z]))+"
@@ -302,7 +305,7 @@ def _runs(text: str, begin: int, end: int) -> list[Item]:
     """Maximal runs of plain mathematics: `3 + 4 = 7`, `(3, -4)`, `45%`, `x = 1`."""
     piece = _BULLET.sub(r"\1•", text[begin:end])
     if _LINES.search(piece):
-        piece = _LINES.sub(_blank, piece).replace("&", " ").replace("\\\\", "  ")
+        piece = _ENDS_OF_LINES.sub(_blank, _LINES.sub(_blank, piece))
     for separator in (_CJK, _TAG):
         piece = separator.sub(_blank, piece)
     runs: list[Item] = []
@@ -328,7 +331,9 @@ def _runs(text: str, begin: int, end: int) -> list[Item]:
         word = token[0].strip(_EDGE)
         operator = _OPERATOR.fullmatch(word) is not None
         last = current[-1][0].strip(_EDGE) if current else ""
-        if last and _is_rest(last, word):
+        # All of a matrix: `\begin{pmatrix} 1 & 2 \end{pmatrix}`.
+        inside = last and piece.count("matrix}", current[0].start(), current[-1].end()) % 2
+        if inside or (last and _is_rest(last, word)):
             current.append(token)
             continue
         if not operator and (not word or _is_word(word)):
@@ -379,15 +384,15 @@ def _trimmed(run: str) -> str:
     run = (
         run.strip(_EDGE + " ").rstrip(".,;:!?").strip(_EDGE + " ") if not run.endswith("!") else run
     )
+    equals = list(_EQUALS.finditer(run))
+    if equals and not _SEVERAL.search(run):
+        run = run[equals[-1].end() :]
     # A bracket of the sentence around it; "[2, 5)" is whole.
     surplus = sum(map(run.count, "([{")) - sum(map(run.count, ")]}"))
     if surplus < 0 and run[-1:] in ")]}":
         run = run[:-1].rstrip(".,;")
     if surplus > 0 and run[:1] in "([{":
         run = run[1:]
-    equals = list(_EQUALS.finditer(run))
-    if equals and not _SEVERAL.search(run):
-        run = run[equals[-1].end() :]
     return run.strip().removeprefix("$").strip()
 
 
