@@ -50,13 +50,13 @@ MAXIMUM_SENTENCE = 300
 # A letter with which a statement begins.
 _MARKS = r"[*_`$\"”]{0,6}"
 _STATED = re.compile(
-    rf"{_MARKS}(?:(?P<closed>[(\[]?[A-J][)\]])(?!\w)|(?P<bare>[A-J])(?![A-Za-z0-9_'’])){_MARKS}"
+    rf"{_MARKS}(?:(?P<closed>[(\[（]?[A-J][)\]）])(?!\w)|(?P<bare>[A-J])(?![A-Za-z0-9_'’])){_MARKS}"
 )
 # Behind it: more letters, a reason or another remark, what the letter stands for.
 _AND = r"(?:[,;/&、，]|\band\b|\bor\b|[和与或とや와과])"
 _SEVERAL = re.compile(
     rf"\s*{_AND}[\s,]*(?:(?:and|or)\s+)?{_MARKS}[(\[]?[A-J][)\]]?{_MARKS}"
-    rf"(?=\s*(?:$|[.;:]|are\b|{_AND}))"
+    rf"(?=\s*(?:$|[.;:\u3040-\u30ff\uac00-\ud7a3]|are\b|{_AND}))"
 )
 _RIGHT = (
     r"(?i:(?:clearly|the|to be|therefore|thus|most|likely)\s+){0,3}(?i:correct|right|best|answer)\b"
@@ -64,14 +64,14 @@ _RIGHT = (
 _REASON = re.compile(
     r"\s*(?:$|[,，;；。]|\(?(?i:because|since|as|which|where|given|due|rather|instead|weil|porque|pois"
     rf"|parce|perché)\b|(?:and |but )?not [(\[*]*[A-J]\b|is {_RIGHT}"
-    r"|因|是?正确|是?对|[\u3040-\u30ff]|입니다)"
+    r"|因|是?正确|是?对|选?项|[\u3040-\u30ff\uac00-\ud7a3])"
 )
 _REMARK = re.compile(
     r"[.:：．]|\s+\((?!\s*-?[0-9.]+\s*,).*\)\W*$|\s*（|\s+[-–—]\s+(?=\W*(?:a\s+)?[^\W\d_]{2})"
     r"|[–—](?=[^\W\d_]{2})"
 )
 # The last sentence of a reply: "So option C is correct.", "It must be (B)", "My choice: B".
-_NAMED = rf"{_MARKS}(?:[(\[](?P<closed>[A-J])[)\]]|(?P<bare>[A-J])\)?(?![\w'’])){_MARKS}"
+_NAMED = rf"{_MARKS}(?:[(\[（](?P<closed>[A-J])[)\]）]|(?P<bare>[A-J])\)?(?![\w'’])){_MARKS}"
 _CORRECT = re.compile(
     r"(?:(?i:\b(?:option|choice|answer|alternative)\s+|(?:^|[,:]|\bso|\bthus|\bhence|\btherefore)\s*)"
     rf"|(?=[*_`]*[(\[])){_NAMED}"
@@ -79,7 +79,7 @@ _CORRECT = re.compile(
 )
 _ENDS = re.compile(
     r"\b(?:(?P<weak>(?i:is))(?!\W+(?i:option|choice|answer))|(?i:be|it['’]?s|it is|choose|pick"
-    r"|select|option|choice|answer|go with|going with)\b)"
+    r"|select|(?:option|choice|answer|letter)(?: is)?|go with|going with)\b)"
     rf"[\s:*_]+(?i:(?:option|choice|answer)\s+)?{_NAMED}"
     r"(?:[.!]?\s*$|,?\s+(?:because|since|as)\b)"
 )

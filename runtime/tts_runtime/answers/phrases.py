@@ -30,15 +30,15 @@ _MARKUP = rf"(?:{_ITEM}|[\s*#_`>\"“”]|\\(?=\"))*"
 _PHRASE = re.compile(
     r"(?:\b(?:final |correct |right )?answers?\b[*_`]*"
     r"(?: to (?:the|this|your|part) [^.\n:]{1,80}?| here)?\s*"
-    r"(?:is|are|:|：|=|(?:would|must|should|will|seems to|appears to|has to) be)(?![A-Za-z])"
+    r"(?:[:：]|(?:is|are|=|(?:would|must|should|will|seems to|appears to|has to) be)(?![A-Za-z]))"
     r"|\bcorrect (?:option|choice)[*_`]*\s*(?:is|:)(?![A-Za-z])"
     # In a line of its own.
     r"|\bfinal answer[*_`]*[ ]*(?=\n)|(?P<heading>^[ \t>]*[#*_]+[ \t]*answer[*_`]*[ ]*(?=\n))"
     # GSM8K's line; "#### 2. Verification" and "#### 2nd step" are headings.
     r"|####\s*(?=[-+]?[$\\]?[0-9])(?![0-9]+(?:[.:)][ \t]+\S|(?:st|nd|rd|th)\b))"
-    r"|选(?:项|择)?\s*(?:[是为:：]\s*)?(?=[(（]?[A-J][)）]?(?:(?!\w)|\s*(?:因|是?正确|是?对)))"
+    r"|选(?:项|择)?\s*(?:[是为:：]\s*)?(?=[(（]?[A-J][)）]?(?:(?!\w)|\s*(?:因|是?正确|是?对|选?项)))"
     r"|答案\s*(?:应该)?[是为:：]+|最终结果[是为:：]+"
-    r"|(?<![解回作问問])答え?\s*(?:は|[:：])|(?<![가-힣])(?:정답|답)\s*(?:은|[:：])"
+    r"|(?<![解回作问問])(?:答え?|正解)\s*(?:は|[:：])|(?<![가-힣])(?:정답|답)\s*(?:은|[:：])"
     r"|\b(?:antwort|resposta|respuesta|réponse|risposta|ответ)\b[*_`]*"
     r"(?:\s+(?:corr\w{2,5}|finale?))?\s*(?:(?:ist|lautet|est|es|é|è)\b|[:：])"
     r"|<answer>(?=\s*+[^\n]{1,100}?\s{0,4}</answer>)"
@@ -82,11 +82,14 @@ _VERDICT = re.compile(
 _CLOSING = re.compile(r"(\.?)\\?[\"”]")
 _ADVERB = re.compile(
     r"(?:therefore|thus|hence|then|simply|just|clearly|indeed|given by|equal to|exactly|still|"
-    r"option|choice|obviously|found to be|(?:most )?likely|probably)[,:]?\s+",
+    r"(?:(?:the|la|a|die) )?(?:option|choice|letter|opción|opção|alternativa|réponse)|"
+    r"it(?:['’]s| is)(?! not)|obviously|found to be|(?:most )?likely|probably)[,:]?\s+",
     re.IGNORECASE,
 )
 # "not A but B"
-_NOT = re.compile(r"not\b[^.,;]{1,60}?,?\s+but\s+(?:rather\s+|instead\s+)?", re.IGNORECASE)
+_NOT = re.compile(
+    r"(?:not|neither)\b[^.,;]{1,60}?,?\s+but\s+(?:rather\s+|instead\s+)?", re.IGNORECASE
+)
 # "A: 3 + 4 = 7" answers a "Q:".
 _REPLY = re.compile(r"[\s*]*A[*]*:")
 _SPAN = re.compile(

@@ -168,7 +168,7 @@ def letter_of(text: str, choices: Sequence[str]) -> str | None:
         return choice_read.letter.upper()
     stated = stated_choice(plain)  # with a reason behind the letter
     if stated is not None:
-        return stated.strip("()[]")[0]
+        return stated.strip("()[]（）")[0]
     if not choices:
         return None
     key = form(text).key
