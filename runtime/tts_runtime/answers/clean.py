@@ -126,9 +126,11 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\*\*", "^"),
         (r"(?<=[0-9])\s*[xX]\s*(?=10\s*\^)", r"\\times "),
         (r"(?<=[0-9])\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*\{?\s*\+?(-?[0-9]{1,3})\s*\}?$", r"e\1"),
+        # Names of programs: `log10(x)` has its base before the bracket.
+        (r"(?<![A-Za-z])\\?log(2|10)\s*(?=\()", r"\\log_{\1}"),
         (rf"(?<![A-Za-z\\])({_FUNCTIONS}|sqrt)(?![A-Za-z])", r"\\\1 "),
         (r"(?<![A-Za-z\\])(?:infinity|inf)(?![A-Za-z])", r"\\infty "),
-        (r"\\log_\s*([0-9A-Za-z])", r"\\log_{\1}"),
+        (r"\\log\s*_\s*(10(?![0-9])|[0-9A-Za-z])", r"\\log_{\1}"),
         (r"\\lg(?![A-Za-z])", r"\\log_{10}"),
         (r"\{\s*([0-9A-Za-z]+)\s*\\choose\s*([0-9A-Za-z]+)\s*\}", r"\\binom{\1}{\2}"),
         (r"^\s*([0-9A-Za-z]+)\s*\\choose\s*([0-9A-Za-z]+)\s*$", r"\\binom{\1}{\2}"),
@@ -195,7 +197,7 @@ _DOUBLED = re.compile(
 _SINGLE = re.compile(r"(?<!\\)\\[A-Za-z]")
 _BASE_NAME = re.compile(rf"_\{{?\s*(?:\\text\{{)?\s*({'|'.join(reversed(_NUMBER_NAMES))})\s*\}}*")
 _GROUPS = re.compile(
-    rf"(?<![0-9.,A-Za-z}}])([0-9]{{1,3}})((?:{_GROUP}[0-9]{{3}})+)(?![0-9])(?!\s*/|\s*\\[dt]?frac)"
+    rf"(?<![0-9.,A-Za-z}}_])([0-9]{{1,3}})((?:{_GROUP}[0-9]{{3}})+)(?![0-9])(?!\s*/|\s*\\[dt]?frac)"
 )
 _RUN = re.compile(r"[^()\[\]{}]+")
 _LOOSE = re.compile(r"(?:,\s|;)\s*(?=[-+0-9A-Za-z])")
