@@ -5,7 +5,9 @@ simplified or solved. So the cost is bounded by the number of nodes, and by limi
 what powers and functions are given.
 """
 
+import math
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -21,10 +23,10 @@ _CONTEXT.dps = 60
 _EQUAL = _CONTEXT.mpf(10) ** -40
 # Beyond this size, sixty digits do not tell a number from its neighbours.
 _LARGEST = _CONTEXT.mpf(10) ** 35
-_SMALLEST = _CONTEXT.mpf(10) ** -300
 MAXIMUM_EXPONENT = 10_000
 MAXIMUM_ARGUMENT = 10**12
 MAXIMUM_FACTORIAL = 1000
+MAXIMUM_BITS = 20_000
 MINIMUM_POINTS = 3
 
 # Unknowns are given these values, each of them starting elsewhere.
@@ -119,6 +121,9 @@ def _samples(first: Any, second: Any, whole: bool) -> list[tuple[Any, Any]]:
 
 
 def _same_value(first: Any, second: Any) -> bool:
+    exact = _rational(first), _rational(second)
+    if exact[0] is not None and exact[1] is not None:
+        return exact[0] == exact[1]
     for whole in (False, True):
         pairs = _samples(first, second, whole)
         if len(pairs) >= (MINIMUM_POINTS if _unknowns(first, second) else 1):
@@ -130,7 +135,7 @@ def _agree(left: Any, right: Any) -> bool:
     size = max(abs(left), abs(right))
     if size > _LARGEST:
         return False
-    return bool(abs(left - right) <= _EQUAL * max(size, _SMALLEST))
+    return bool(abs(left - right) <= _EQUAL * size)
 
 
 def _same_relation(first: Any, second: Any) -> bool:
@@ -158,6 +163,40 @@ def _same_relation(first: Any, second: Any) -> bool:
     if len(ratios) < MINIMUM_POINTS or not all(_agree(ratio, ratios[0]) for ratio in ratios):
         return False
     return kinds[0] is sympy.Eq or (not ratios[0].imag and ratios[0].real > 0)
+
+
+def _rational(node: Any) -> Fraction | None:
+    """The exact value of a constant of rational numbers; None for all else and what is too large:
+    sixty digits do not tell `1 - 2^{-140}` from 1, nor a number of forty digits from the next."""
+    if isinstance(node, sympy.Float):
+        return Fraction(str(node))
+    if isinstance(node, sympy.Rational):
+        return Fraction(int(node.p), int(node.q))
+    values = [_rational(argument) for argument in node.args]
+    exact = [value for value in values if value is not None]
+    if not exact or len(exact) < len(values):
+        return None
+    value: Fraction | None = None
+    if isinstance(node, sympy.Add):
+        value = sum(exact, Fraction(0))
+    elif isinstance(node, sympy.Mul):
+        value = math.prod(exact, start=Fraction(1))
+    elif isinstance(node, sympy.Abs):
+        value = abs(exact[0])
+    elif isinstance(node, sympy.factorial):
+        if exact[0].denominator == 1 and 0 <= exact[0] <= MAXIMUM_FACTORIAL:
+            value = Fraction(math.factorial(int(exact[0])))
+    elif isinstance(node, sympy.Pow):
+        base, exponent = exact
+        if exponent.denominator > 1 or (base == 0 and exponent <= 0):
+            return None
+        if abs(exponent) * _bits(base) <= MAXIMUM_BITS:
+            value = base ** int(exponent)
+    return value if value is not None and _bits(value) <= MAXIMUM_BITS else None
+
+
+def _bits(value: Fraction) -> int:
+    return max(abs(value.numerator), value.denominator).bit_length()
 
 
 def _value(tree: Any, point: Mapping[str, Any]) -> Any | None:

@@ -14,7 +14,6 @@ from tts_runtime.answers.numbers import number_key
 
 MAXIMUM_LENGTH = 200
 MAXIMUM_DEPTH = 8
-MAXIMUM_LITERAL_DIGITS = 40
 
 # Commands that the parser turns into unevaluated trees. Others (\int, \det, \operatorname{eig}...)
 # make it compute while it parses, without limits.
@@ -31,8 +30,7 @@ _COMMAND = re.compile(r"\\(?:[A-Za-z]+|.)")
 _CHARACTERS = re.compile(r"[A-Za-z0-9+\-*/^_{}()\[\]|!.=<>\\ ]*")
 _UNREADABLE = re.compile(
     r"[0-9] [0-9.]"  # the parser would add 3 and 4 in "3 4", taking it for a mixed number
-    r"|(?<![0-9.])[0-9]+_|[0-9]\.[0-9]*\.|[0-9] *[ap]\.?m(?![A-Za-z])|"
-    rf"[0-9]{{{MAXIMUM_LITERAL_DIGITS + 1}}}|!!"
+    r"|(?<![0-9.])[0-9]+_|[0-9]\.[0-9]*\.|[0-9] *[ap]\.?m(?![A-Za-z])|!!"
 )
 _WORD = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{4,}")
 _BINOMIAL = re.compile(r"\\binom\{([0-9]{1,3})\}\{([0-9]{1,3})\}")
