@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from tts_runtime.answers.latex import depth
-from tts_runtime.answers.numbers import number_key
+from tts_runtime.answers.numbers import date_key, number_key
 
 MAXIMUM_LENGTH = 200
 MAXIMUM_DEPTH = 8
@@ -52,7 +52,7 @@ def parse(text: str) -> Any | None:
     if len(text) > MAXIMUM_LENGTH or depth(text) > MAXIMUM_DEPTH:
         return None
     commands = set(_COMMAND.findall(text))
-    if not commands <= _COMMANDS or not _CHARACTERS.fullmatch(text):
+    if date_key(text) is not None or not commands <= _COMMANDS or not _CHARACTERS.fullmatch(text):
         return None
     if _UNREADABLE.search(text) or _WORD.search(_COMMAND.sub(" ", text)):
         return None

@@ -7,9 +7,10 @@ from typing import Any
 from tts_runtime.answers.choice import read_choice
 from tts_runtime.answers.clean import clean, unit_of
 from tts_runtime.answers.forms import canonical
+from tts_runtime.answers.names import NAME, is_constant
 from tts_runtime.answers.numbers import MAXIMUM_LENGTH, number_key, number_value
 from tts_runtime.answers.parts import Structure, StructureKind
-from tts_runtime.answers.structure import NAME, is_constant, key, read
+from tts_runtime.answers.structure import key, read
 from tts_runtime.answers.units import contradict
 
 # Two decimals of a value agree to this share of it; a whole number, being exact, needs more.

@@ -98,6 +98,23 @@ def ratio_key(keys: Sequence[str]) -> str | None:
     return ":".join(str(each // divisor) for each in whole)
 
 
+_DATE = re.compile(
+    r"(?P<year>[0-9]{4})(?P<sign>/|-(?=..-..$))(?P<month>0?[1-9]|1[0-2])(?P=sign)"
+    r"(?P<day>0?[1-9]|[12][0-9]|3[01])"
+)
+
+
+def date_key(text: str) -> str | None:
+    """A date that begins with its year as `2020-01-05`, None for all else.
+
+    `2020-1-5` is a difference, `1/5/2020` a quotient or a date of two orders.
+    """
+    match = _DATE.fullmatch(text)
+    if match is None:
+        return None
+    return f"{match['year']}-{int(match['month']):02}-{int(match['day']):02}"
+
+
 _CANONICAL = re.compile(r"-?[0-9]+(?:/[0-9]+)?")
 _REPEATING = re.compile(
     r"(?<![0-9.])(?P<whole>[0-9]{0,40})\.(?P<fixed>[0-9]{0,40})"

@@ -16,31 +16,17 @@ import tts_runtime.answers.intervals as intervals
 import tts_runtime.answers.matrices as matrices
 from tts_runtime.answers.clean import clean
 from tts_runtime.answers.latex import depth, enclosed, split_outside
-from tts_runtime.answers.numbers import number_key, ratio_key
+from tts_runtime.answers.names import FUNCTION, NAME, NAMES, is_constant, is_quantity
+from tts_runtime.answers.numbers import date_key, number_key, ratio_key
 from tts_runtime.answers.parts import Structure, StructureKind, interval
 
 MAXIMUM_DEPTH = 10
 MAXIMUM_ELEMENTS = 60
 
 _BASE = re.compile(r"(-?[0-9][0-9A-F]*|[A-F][0-9A-F]*)_(?:\{([0-9]{1,2})\}|([0-9]{1,2}))")
-_SUBSCRIPT = r"(?:_(?:\{[A-Za-z0-9,+\- ]+\}|[A-Za-z0-9]))"
-NAME = re.compile(rf"(?:\\[a-zA-Z]+|[A-Za-z]){_SUBSCRIPT}?'*")
-_NAMES = re.compile(rf"\((?:{NAME.pattern})(?:,(?:{NAME.pattern}))+\)")
-_FUNCTION = re.compile(
-    rf"(?:[A-Za-z]'*(?:\^\{{[-'0-9a-z\\ ]+\}}|\^[0-9'])?{_SUBSCRIPT}?\(\s*[a-z](?:,\s*[a-z])*\s*\)"
-    r"|[A-Za-z]_(?:\{[a-z](?:[+-][0-9])?\}|[a-z]))"
-)
 # One letter, or letters joined by signs, are formulas: "x", "p-q", "a b".
 _WORDS = re.compile(r"(?=.*[A-Za-z]{3})[A-Za-z]+(?:(?:\. |[ '\-]+)[A-Za-z]+)*|[A-Za-z]{2}")
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
-_COMMAND = re.compile(r"\\[A-Za-z]+")
-_CONSTANT_COMMANDS = frozenset(
-    re.findall(
-        r"\S+",
-        r"\frac \sqrt \pi \infty \emptyset \cup \ln \log \exp \sin \cos \tan \cot \sec \csc \cdot "
-        r"\times \arcsin \arccos \arctan \begin \end \pm \binom",
-    )
-)
 NOTHING = r"\emptyset"
 REALS = r"\mathbb{R}"
 _UNION = r"\cup"
@@ -61,10 +47,10 @@ _TIME = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?")
 
 
 def read_words(text: str) -> str | None:
-    """A name or sentence without any digit or sign, in lower case; None for everything else."""
+    """A name or sentence without any digit or sign, in lower case, or a date; None for all else."""
     if _ALL_REALS.fullmatch(text.lower()):
         return None
-    return text.lower() if _WORDS.fullmatch(text) else None
+    return text.lower() if _WORDS.fullmatch(text) else date_key(text)
 
 
 def read(text: str) -> Structure:
@@ -90,8 +76,9 @@ def _read(text: str) -> Structure:
         return _scalar(text)
     if text in (REALS, "R") or _ALL_REALS.fullmatch(text.lower()):
         return interval("(", r"-\infty", r"\infty", ")") if text != "R" else _scalar(text)
-    if read_words(text) is not None:
-        return Structure(StructureKind.WORDS, text.lower())
+    words = read_words(text)
+    if words is not None:
+        return Structure(StructureKind.WORDS, words)
     base = _BASE.fullmatch(text)
     if base is not None:
         return Structure(StructureKind.BASED, f"{base[1]}_{{{base[2] or base[3]}}}")
@@ -149,7 +136,7 @@ def _items(parts: list[str], kind: StructureKind) -> Structure:
             and "=" not in right
             and (NAME.fullmatch(left.strip()) is not None or is_quantity(left))
         )
-        if named and not _FUNCTION.fullmatch(left.strip()):
+        if named and not FUNCTION.fullmatch(left.strip()):
             names.append(re.sub(r"\s|[{}]", "", left))
             values.append(_part(right.strip()))
     if len(names) == len(parts) and len(set(names)) > 1:
@@ -322,7 +309,7 @@ def _assigned(text: str) -> Structure | None:
     r"""`name = value`, chains of equalities, `name \in set` and `name \ne value`."""
     member = re.fullmatch(r"(.+?)\\in(?![A-Za-z])(.+)", text)
     if member is not None and "=" not in text:
-        named = NAME.fullmatch(member[1].strip()) or _NAMES.fullmatch(member[1].strip())
+        named = NAME.fullmatch(member[1].strip()) or NAMES.fullmatch(member[1].strip())
         return _read(member[2].strip()) if named else None
     other = re.fullmatch(rf"({NAME.pattern})\s*\\ne(?![A-Za-z])(.+)", text)
     if other is not None and not _RELATION.search(other[2]):
@@ -339,9 +326,9 @@ def _assigned(text: str) -> Structure | None:
         if NAME.fullmatch(left) or is_quantity(left) or _is_plain(left):
             return right if _is_plain(sides[-1]) or is_constant_part(right) else None
         return None
-    if _FUNCTION.fullmatch(left) or left.startswith(r"\text{"):
+    if FUNCTION.fullmatch(left) or left.startswith(r"\text{"):
         return right
-    if _NAMES.fullmatch(left) and right.kind in (
+    if NAMES.fullmatch(left) and right.kind in (
         StructureKind.TUPLE,
         StructureKind.LIST,
         StructureKind.SET,
@@ -360,18 +347,6 @@ def _assigned(text: str) -> Structure | None:
 
 def _is_plain(text: str) -> bool:
     return is_constant(text) and not _RELATION.search(text)
-
-
-def is_quantity(text: str) -> bool:
-    """Whether the left side of an equation names what is asked for: `AB`, `|AB|`, `P(A)`, `A:B`.
-
-    A sum, a multiple or a power of unknowns is an equation to solve instead.
-    """
-    bare = re.sub(r"_\{[^{}]*\}|_[A-Za-z0-9]", "", text)
-    bare = re.sub(r"(?<=[A-Za-z])\([^()]*\)|(?<=[A-Za-z])\[[^\[\]]*\]", "", bare)
-    bare = re.sub(r"\^\{(?:-1|\\prime)\}|\^\\circ|\\text\{[^{}]*\}", "A", bare)
-    bare = _COMMAND.sub("A", bare)
-    return bool(re.fullmatch(r"[A-Za-z|{}:/()' *\[\]]*[A-Za-z][A-Za-z|{}:/()' *\[\]]*", bare))
 
 
 def _ordered(text: str) -> Structure | None:
@@ -489,12 +464,3 @@ def is_constant_part(structure: Structure) -> bool:
     return structure.kind is StructureKind.BASED or (
         bool(structure.items) and all(map(is_constant_part, structure.items))
     )
-
-
-def is_constant(text: str) -> bool:
-    """Whether a cleaned text or canonical form has no unknowns."""
-    commands = set(_COMMAND.findall(text))
-    if not text or not commands <= _CONSTANT_COMMANDS:
-        return False
-    letters = _COMMAND.sub("", text).replace("{pmatrix}", "")
-    return re.search(r"[A-Za-z]", re.sub(r"[ei]", "", letters)) is None
