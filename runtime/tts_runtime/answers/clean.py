@@ -126,6 +126,11 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\*\*", "^"),
         (r"(?<=[0-9])\s*[xX]\s*(?=10\s*\^)", r"\\times "),
         (r"(?<=[0-9])\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*\{?\s*\+?(-?[0-9]{1,3})\s*\}?$", r"e\1"),
+        (
+            r"(?<![A-Za-z\\])(d(?:\^\{?[2-9]\}?)?\s*[A-Za-z]?)\s*/\s*"
+            r"(d[A-Za-z](?:\^(?:[2-9]|\{[2-9]\}))?)(?![A-Za-z^])",
+            r"\\frac{\1}{\2}",
+        ),
         # Names of programs: `log10(x)` has its base before the bracket.
         (r"(?<![A-Za-z])\\?log(2|10)\s*(?=\()", r"\\log_{\1}"),
         (rf"(?<![A-Za-z\\])({_FUNCTIONS}|sqrt)(?![A-Za-z])", r"\\\1 "),

@@ -3,7 +3,13 @@
 import re
 
 _SUBSCRIPT = r"(?:_(?:\{[A-Za-z0-9,+\- ]+\}|[A-Za-z0-9]))"
-NAME = re.compile(rf"(?:\\[a-zA-Z]+|[A-Za-z]){_SUBSCRIPT}?'*")
+_LETTER = r"(?:[A-Za-z]|\\[a-zA-Z]+)"
+_POWER = r"(?:\^(?:[2-9]|\{[2-9]\}))"
+# As cleaned: `\frac{dy}{dx}`, `\frac{d^{2}y}{dx^2}`.
+_DERIVATIVE = rf"\\frac\{{d{_POWER}?\s*{_LETTER}\}}\{{d\s*{_LETTER}{_POWER}?\}}"
+#: Its function is missing in the operator, which stands before it: `\frac{d}{dx}`.
+DERIVATIVE = re.compile(_DERIVATIVE.replace(_LETTER, f"(?P<function>{_LETTER}?)", 1))
+NAME = re.compile(rf"(?:\\[a-zA-Z]+|[A-Za-z]){_SUBSCRIPT}?'*|{_DERIVATIVE}")
 NAMES = re.compile(rf"\((?:{NAME.pattern})(?:,(?:{NAME.pattern}))+\)")
 FUNCTION = re.compile(
     rf"(?:[A-Za-z]'*(?:\^\{{[-'0-9a-z\\ ]+\}}|\^[0-9'])?{_SUBSCRIPT}?\(\s*[a-z](?:,\s*[a-z])*\s*\)"

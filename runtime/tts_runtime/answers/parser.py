@@ -17,6 +17,8 @@ from typing import Any
 
 import sympy
 
+from tts_runtime.answers.names import DERIVATIVE
+
 
 class NotReadableError(ValueError):
     """The text is not in the grammar."""
@@ -250,6 +252,9 @@ class _Parser:
             self._expect("|")
             return sympy.Abs(value, evaluate=False)
         if token == r"\frac":
+            derivative = self._derivative()
+            if derivative is not None:
+                return derivative
             top = self._braced()
             return product(top, sympy.Pow(self._braced(), -1, evaluate=False))
         if token == r"\sqrt":
@@ -259,6 +264,20 @@ class _Parser:
         if token.isalpha() or _GREEK.fullmatch(token):
             return self._letter(token)
         raise NotReadableError(token)
+
+    def _derivative(self) -> Any | None:
+        r"""`\frac{dy}{dx}` is an unknown of its own: its `d` is no factor to cancel."""
+        tokens = self._tokens[self._at - 1 :]
+        match = DERIVATIVE.match("".join(tokens))
+        if match is None:
+            return None
+        if not match["function"]:
+            raise NotReadableError("d without a function")
+        end = 0
+        while sum(map(len, tokens[:end])) < match.end():
+            end += 1
+        self._at += end - 1
+        return sympy.Symbol(re.sub(r"\^\{(.)\}", r"^\1", match[0]), real=True)
 
     def _number(self, token: str) -> Any:
         value = sympy.Rational(token)
