@@ -14,18 +14,24 @@ _MULTIPLIERS = {
     "billion": 10**9,
     "trillion": 10**12,
     "dozen": 12,
+    "gross": 144,
+    "lakh": 10**5,
+    "crore": 10**7,
     "万": 10**4,
     "亿": 10**8,
 }
 _MULTIPLE = re.compile(
     r"(?<![0-9.,/])(?P<value>[0-9][0-9,]{0,30}(?:\.[0-9]{1,30})?)[ ~]*(?P<text>\\text\{\s*)?"
-    r"(?:(?P<word>hundred|thousand|million|billion|trillion|dozen)(?:s(?= of\b)|\b)(?: of\b)?"
+    r"(?:(?P<word>hundred|thousand|million|billion|trillion|dozen|lakh|crore|gross(?=\W*$| of\b))"
+    r"s?\b(?: of\b)?"
     r"|(?P<sign>[万亿]))",
     re.IGNORECASE,
 )
+_MONEY = ("$", "€", "£", "¥", "₹")
 # Words that belong to the value or make the answer a sentence.
 _NOT_A_UNIT = re.compile(
     r"\b(?:and|or|am|pm|a\.m|p\.m|hundreds?|thousands?|millions?|billions?|trillions?|dozens?|base|"
+    r"lakhs?|crores?|"
     r"mod|north|south|east|west|left|right|if|for|is|to|times|plus|minus|not|no|than|only|"
     r"otherwise|when|where|choose|factorial|squared|cubed|thirds?|halves|half|quarters?|remainder)"
     r"\b(?! north| south| east| west)",
@@ -76,7 +82,10 @@ def multiply_out(text: str) -> str:
     """`2.5 million` as 2500000."""
 
     def product(match: re.Match[str]) -> str:
-        factor = _MULTIPLIERS[(match["word"] or match["sign"]).lower()]
+        word = (match["word"] or match["sign"]).lower()
+        if word == "gross" and match.string[: match.start()].rstrip()[-1:] in _MONEY:
+            return match[0]  # a sum before taxes
+        factor = _MULTIPLIERS[word]
         value = Fraction(match["value"].replace(",", "")) * factor
         written = str(value) if value.denominator == 1 else f"{float(value)!r}"
         return written + (r"\text{" if match["text"] else "")
