@@ -12,6 +12,7 @@ import re
 from tts_runtime.answers.latex import balanced_end, brace_arguments
 from tts_runtime.answers.notation import roots, to_latex
 from tts_runtime.answers.numbers import MAXIMUM_LENGTH, repeating_decimals
+from tts_runtime.answers.programs import from_program
 from tts_runtime.answers.units import multiply_out, split_unit
 
 _MAXIMUM_ROUNDS = 40
@@ -204,8 +205,6 @@ _BASE_NAME = re.compile(rf"_\{{?\s*(?:\\text\{{)?\s*({'|'.join(reversed(_NUMBER_
 _GROUPS = re.compile(
     rf"(?<![0-9.,A-Za-z}}_])([0-9]{{1,3}})((?:{_GROUP}[0-9]{{3}})+)(?![0-9])(?!\s*/|\s*\\[dt]?frac)"
 )
-_PREFIXED = re.compile(r"([+-]?)0([xX][0-9A-Fa-f]+|[bB][01]+|[oO][0-7]+)")
-_PREFIXES = {"x": 16, "o": 8, "b": 2}
 _RUN = re.compile(r"[^()\[\]{}]+")
 _LOOSE = re.compile(r"(?:,\s|;)\s*(?=[-+0-9A-Za-z])")
 _THOUSANDS = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9]|,[0-9])")
@@ -267,11 +266,7 @@ def _clean_once(text: str, dropped: list[str]) -> str:
         dropped += _signs(text)
     if r"\\" in text and not _SINGLE.search(text.replace(r"\\", "")) and _DOUBLED.search(text):
         text = text.replace(r"\\", "\\")
-    text = _unwrap(_SPACE.sub(" ", to_latex(text)).strip())
-    prefixed = _PREFIXED.fullmatch(text)
-    if prefixed is not None:
-        sign, digits = prefixed.groups()
-        return f"{sign}{digits[1:].upper()}_{{{_PREFIXES[digits[0].lower()]}}}"
+    text = from_program(_unwrap(_SPACE.sub(" ", to_latex(text)).strip()))
     text = repeating_decimals(multiply_out(_GROUPS.sub(_join_groups, text)))
     if _TRIGONOMETRIC.search(text) is not None:
         text = _ANGLE.sub(r"(\\frac{\1\\pi}{180})", text)
