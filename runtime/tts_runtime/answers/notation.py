@@ -105,6 +105,8 @@ _RADICAND = re.compile(r"[0-9]+(?:\.[0-9]+)?|\\[A-Za-z]+|[A-Za-z]")
 # Written with a sign, `5m²` is an area; written `5m^2` it may be a product.
 _AREA = re.compile(r"(?<=[0-9])\s?([cdkm]?m)(?=[²³])")
 _SLASHED = re.compile(r"(?<![\w)}])\^\{([0-9]+)\}[⁄/∕]_\{([0-9]+)\}")
+# The wide point has its gap in itself; between digits it is a decimal point.
+_WIDE_POINT = re.compile(r"(?<=[^\W\d_])．|．(?!\d)")
 _MARKS = "™℠ªº"  # superscripts in name only
 
 
@@ -113,7 +115,7 @@ def to_latex(text: str) -> str:
     if text.isascii():
         return text
     text = _SLASHED.sub(r"\\frac{\1}{\2}", _scripts(_AREA.sub(r" \\text{\1}", text)))
-    text = text.translate(_TABLE)
+    text = _WIDE_POINT.sub(". ", text).translate(_TABLE)
     text = unicodedata.normalize("NFKC", text).translate(_TABLE)
     if not text.isascii():
         text = "".join(map(_digit, text))
