@@ -16,9 +16,10 @@ without clocks. What it takes for equal, beyond layout and units (see `clean`) a
 * `A`, `(A)`, `A.`, `Option A`, `\textbf{(A)}\ 10` name the same choice;
 * names and sentences: upper and lower case, but a single letter keeps its case.
 
-Everything else, and what is beyond the size limits, is compared as cleaned text.
+Everything else, and what is beyond the size limits, is compared as cleaned text, all braces written.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -27,6 +28,9 @@ from tts_runtime.answers.choice import read_choice
 from tts_runtime.answers.clean import clean
 from tts_runtime.answers.numbers import MAXIMUM_LENGTH, number_key
 from tts_runtime.answers.structure import read_value, read_words
+
+_PRIME = re.compile(r"\^(?:\{(?:\s*\\prime)+\s*\}|\\prime(?![A-Za-z])\s*)")
+_ARGUMENT = re.compile(r"([_^])\s*([A-Za-z0-9+*-]|\\[A-Za-z]+(?![A-Za-z{\[]))\s*")
 
 
 class AnswerKind(Enum):
@@ -89,7 +93,16 @@ def _form(answer: str) -> Canonical:
             return Canonical(key, AnswerKind.NUMBER)
         if is_stable(key):
             return Canonical(key, AnswerKind.EXPRESSION)
+    braced = _braced(cleaned)
+    if braced != cleaned and clean(braced) == braced:
+        return _form(braced)
     return Canonical(cleaned, AnswerKind.TEXT, fallback=True)
+
+
+def _braced(text: str) -> str:
+    r"""Formulas that are compared as text with all braces: `\sum_{k=1}^n`, `M^T`, `f^{\prime}`."""
+    text = _PRIME.sub(lambda match: "'" * match[0].count("prime"), text)
+    return _ARGUMENT.sub(r"\1{\2}", text)
 
 
 def is_stable(key: str) -> bool:
