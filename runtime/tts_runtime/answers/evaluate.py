@@ -183,6 +183,8 @@ def _rational(node: Any) -> Fraction | None:
         value = math.prod(exact, start=Fraction(1))
     elif isinstance(node, sympy.Abs):
         value = abs(exact[0])
+    elif isinstance(node, (sympy.floor, sympy.ceiling)):
+        value = Fraction((math.floor if isinstance(node, sympy.floor) else math.ceil)(exact[0]))
     elif isinstance(node, sympy.factorial):
         if exact[0].denominator == 1 and 0 <= exact[0] <= MAXIMUM_FACTORIAL:
             value = Fraction(math.factorial(int(exact[0])))
@@ -221,6 +223,8 @@ def _at(node: Any, point: Mapping[str, Any]) -> Any:
         return +_CONTEXT.e
     if node == sympy.I:
         return _CONTEXT.mpc(0, 1)
+    if isinstance(node, (sympy.floor, sympy.ceiling)) and node.free_symbols:
+        raise TooHard  # steps agree between the points where they do not
     values = [_at(argument, point) for argument in node.args]
     if isinstance(node, sympy.Add):
         return sum(values, _CONTEXT.mpf(0))
@@ -243,6 +247,10 @@ def _function(kind: type, values: list[Any]) -> Any:
         return _GROWING[kind](values[0])
     if kind is sympy.Abs:
         return abs(values[0])
+    if kind in (sympy.floor, sympy.ceiling):
+        if _CONTEXT.im(values[0]) or abs(values[0] - _CONTEXT.nint(values[0])) < _EQUAL:
+            raise TooHard  # a rounding error decides on which side it lies
+        return (_CONTEXT.floor if kind is sympy.floor else _CONTEXT.ceil)(values[0])
     if kind is sympy.log:
         if any(value == 0 for value in values):
             raise TooHard

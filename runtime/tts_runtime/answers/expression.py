@@ -23,7 +23,7 @@ _COMMANDS = frozenset(
         r"\frac \sqrt \pi \infty \cdot \times \div \sin \cos \tan \cot \sec \csc \arcsin \arccos "
         r"\arctan \sinh \cosh \tanh \ln \log \exp \le \ge \ne \alpha \beta \gamma \delta \epsilon "
         r"\theta \lambda \mu \nu \rho \sigma \tau \phi \varphi \psi \omega \zeta \eta \kappa \xi "
-        r"\Delta \Omega \Phi \Psi \Sigma \Lambda \Theta \binom",
+        r"\Delta \Omega \Phi \Psi \Sigma \Lambda \Theta \binom \lfloor \rfloor \lceil \rceil",
     )
 )
 _COMMAND = re.compile(r"\\(?:[A-Za-z]+|.)")

@@ -20,7 +20,7 @@ _CONSTANT_COMMANDS = frozenset(
     re.findall(
         r"\S+",
         r"\frac \sqrt \pi \infty \emptyset \cup \ln \log \exp \sin \cos \tan \cot \sec \csc \cdot "
-        r"\times \arcsin \arccos \arctan \begin \end \pm \binom",
+        r"\times \arcsin \arccos \arctan \begin \end \pm \binom \lfloor \rfloor \lceil \rceil",
     )
 )
 

@@ -55,7 +55,8 @@ _ATOMS: tuple[type, ...] = (
     type(sympy.oo),
     type(-sympy.oo),
 )
-_KNOWN = (*_FUNCTIONS, *_ATOMS, sympy.Pow, sympy.factorial)
+_ROUNDED = (sympy.floor, sympy.ceiling)
+_KNOWN = (*_FUNCTIONS, *_ATOMS, sympy.Pow, sympy.factorial, *_ROUNDED)
 _NOT_COUNTED = (sympy.I, sympy.Function, sympy.exp)
 _SPACE_AFTER = re.compile(r"(?<=[0-9)}\]]) (?![0-9])")
 _SQUARE_ROOTS = (sympy.Rational(1, 2), sympy.Rational(-1, 2))
@@ -137,6 +138,8 @@ def _evaluate(node: Any) -> Any:
         return _power(arguments[0], arguments[1])
     if isinstance(node, sympy.factorial):
         return _factorial(arguments[0])
+    if isinstance(node, _ROUNDED):
+        return _rounded(node.func, arguments[0])
     if not isinstance(node, _FUNCTIONS):
         raise TooHard
     if isinstance(node, (sympy.asin, sympy.acos)) and not arguments[0].free_symbols:
@@ -198,6 +201,14 @@ def _factorial(argument: Any) -> Any:
     if not argument.is_Integer and (not argument.free_symbols or argument.has(*_NOT_COUNTED)):
         raise TooHard  # what sympy asks itself about the gamma function takes seconds
     return sympy.factorial(argument)
+
+
+def _rounded(kind: Any, argument: Any) -> Any:
+    if not argument.is_Rational and (not argument.free_symbols or argument.has(*_NOT_COUNTED)):
+        raise TooHard  # how near a constant is to a whole number is for the grader
+    if not all(isinstance(each, (sympy.Rational, sympy.Symbol)) for each in argument.atoms()):
+        raise TooHard
+    return kind(_expand(argument))
 
 
 def _expand(value: Any) -> Any:

@@ -63,7 +63,8 @@ _RELATIONS: dict[str, Any] = {
 }
 _TIMES = (r"\cdot", r"\times", "*")
 _OVER = ("/", r"\div")
-_CLOSING = {"(": ")", "[": "]", "{": "}"}
+_CLOSING = {"(": ")", "[": "]", "{": "}", r"\lfloor": r"\rfloor", r"\lceil": r"\rceil"}
+_ROUNDED = {r"\lfloor": sympy.floor, r"\lceil": sympy.ceiling}
 _MIXED = re.compile(r"\\frac \{ [0-9]+ \} \{ [0-9]+ \}")
 _GREEK = re.compile(
     r"\\(?:alpha|beta|gamma|delta|epsilon|theta|lambda|mu|nu|rho|sigma|tau|phi|varphi|psi|omega|"
@@ -224,11 +225,13 @@ class _Parser:
         return value
 
     def _group(self) -> Any:
-        closing = _CLOSING[self._take()]
+        opening = self._take()
         bars, self._bars = self._bars, 0
         value = self._sum()
         self._bars = bars
-        self._expect(closing)
+        self._expect(_CLOSING[opening])
+        if opening in _ROUNDED:
+            return _ROUNDED[opening](value, evaluate=False)
         return value
 
     def _braced(self) -> Any:
