@@ -11,7 +11,7 @@ import re
 
 from tts_runtime.answers.latex import balanced_end, brace_arguments
 from tts_runtime.answers.notation import roots, to_latex
-from tts_runtime.answers.numbers import MAXIMUM_LENGTH, repeating_decimals
+from tts_runtime.answers.numbers import MAXIMUM_LENGTH, grouped, repeating_decimals
 from tts_runtime.answers.programs import from_program
 from tts_runtime.answers.units import multiply_out, split_unit
 
@@ -57,6 +57,12 @@ _GROUP = r"(?:[ ~'_]|\\[,;:! ]|\\thinspace(?![A-Za-z]))"
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
+        # In braces a comma separates nothing: it is a decimal point unless it groups digits.
+        (
+            r"(?<![0-9.,}])(0|[0-9]+(?=\{,\}\s*(?![0-9]{3}(?![0-9]))))\{,\}\s*([0-9]+)"
+            r"(?![0-9]|\{,\})",
+            r"\1.\2",
+        ),
         # Thousands separators, before the spacing commands that make them go.
         (r"(?<=[0-9])(?:\{,\}|,\\!|\\,|\{\\,\}|\{ \})\s*(?=[0-9]{3}(?![0-9]))", ""),
         # Layout.
@@ -267,7 +273,7 @@ def _clean_once(text: str, dropped: list[str]) -> str:
     if r"\\" in text and not _SINGLE.search(text.replace(r"\\", "")) and _DOUBLED.search(text):
         text = text.replace(r"\\", "\\")
     text = from_program(_unwrap(_SPACE.sub(" ", to_latex(text)).strip()))
-    text = repeating_decimals(multiply_out(_GROUPS.sub(_join_groups, text)))
+    text = repeating_decimals(multiply_out(_GROUPS.sub(_join_groups, grouped(text))))
     if _TRIGONOMETRIC.search(text) is not None:
         text = _ANGLE.sub(r"(\\frac{\1\\pi}{180})", text)
     text = _CASES.sub(lambda match: match[1].strip().replace(r"\\", ", "), text)

@@ -16,7 +16,7 @@ without clocks. What it takes for equal, beyond layout and units (see `clean`) a
 * `A`, `(A)`, `A.`, `Option A`, `\textbf{(A)}\ 10` name the same choice;
 * names and sentences: upper and lower case, but a single letter keeps its case.
 
-Everything else, and what is beyond the size limits, is compared as cleaned text, all braces written.
+Everything else, and what is beyond the size limits, is compared as cleaned text, with all braces.
 """
 
 import re

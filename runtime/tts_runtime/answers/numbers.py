@@ -98,6 +98,25 @@ def ratio_key(keys: Sequence[str]) -> str | None:
     return ":".join(str(each // divisor) for each in whole)
 
 
+_CONTINENTAL = re.compile(
+    r"([+-]?[1-9][0-9]{0,2})((?:\.[0-9]{3})+,[0-9]{2}|(?:\.[0-9]{3}){2,}(?:,[0-9]+)?)"
+)
+# Without a sign of money only if some group begins with 0, as no number of a list does.
+_INDIAN = re.compile(r"(?:₹|Rs\.?)? ?[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]+)?")
+
+
+def grouped(text: str) -> str:
+    """`1.234,50`, `1.234.567` and `1,00,000` without what groups their digits."""
+    continental = _CONTINENTAL.fullmatch(text)
+    if continental is not None:
+        whole, _, decimals = text.replace(".", "").partition(",")
+        return f"{whole}.{decimals}" if decimals else whole
+    plain = text.replace("{,}", ",")
+    if _INDIAN.fullmatch(plain) and (",0" in plain or plain != text or not text[0].isdigit()):
+        return plain.replace(",", "")
+    return text
+
+
 _DATE = re.compile(
     r"(?P<year>[0-9]{4})(?P<sign>/|-(?=..-..$))(?P<month>0?[1-9]|1[0-2])(?P=sign)"
     r"(?P<day>0?[1-9]|[12][0-9]|3[01])"
