@@ -25,6 +25,7 @@ _WRAPPERS = (
     ("**", "**"),
     ("`", "`"),
     ('"', '"'),
+    ("'", "'"),
     ("“", "”"),
 )
 _FUNCTIONS = (
@@ -79,7 +80,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\\\\s*\[-?[0-9.]+\s*(?:pt|em|ex|mm|cm)\]", r"\\\\"),
         # Not after a backslash: that is a matrix's end of row.
         (r"(?<!\\)\\(?:,|;|:|!|>| )|~", " "),
-        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+        (r"\\(?:[dtcs]|nice)frac(?![A-Za-z])", r"\\frac"),
+        (r"\\sqrt\s*\[\s*\]", r"\\sqrt"),
         (
             r"\{((?:[^{}]|\{[^{}]*\})*)\\over(?![A-Za-z])((?:[^{}]|\{[^{}]*\})*)\}",
             r"\\frac{\1}{\2}",
@@ -91,6 +93,12 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf"\\(?:{_FONTS})(?![A-Za-z])\s*(?=[0-9])", ""),
         (rf"\\text\s*\{{\s*({_FUNCTIONS})\s*\}}", r"\\\1 "),
         (r"\\text\s*\{\s*\}", ""),
+        # The vectors i, j and k of the axes.
+        (
+            r"\\(?:wide)?(?:hat|vec)\s*(?:\{\s*(?:\\text\s*\{\s*)?\\?([ijk])(?:math)?(?:\s*\})?\s*\}"
+            r"|\\?([ijk])(?:math)?(?![A-Za-z]))",
+            r" \1\2 ",
+        ),
         (r"\\(?:mathbb|Bbb|mathds)\s*\{?\s*([RZNQC])\s*\}?", r"\\mathbb{\1}"),
         (r"\\(?:R|reals)(?![A-Za-z])", r"\\mathbb{R}"),
         (r"\\lbrace(?![A-Za-z])", r"\\{"),
@@ -112,6 +120,10 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\(?:backslash|smallsetminus)(?![A-Za-z])", r"\\setminus "),
         (r"\\varnothing(?![A-Za-z])|\\\{\s*\\\}", r"\\emptyset "),
         (r"\\(?:[lc]?dots[cbmio]?|dotso)(?![A-Za-z])|\.\.\.+", r"\\ldots "),
+        (
+            r"(?<=[0-9])\s*\^\s*(?:\{\s*(?:\\text\s*\{\s*o\s*\}|o)\s*\}|o(?![A-Za-z]))",
+            r"^\\circ ",
+        ),
         (r"\\degrees?(?![A-Za-z])|\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![A-Za-z])", r"^\\circ "),
         # Matrices, their delimiters and their last end of row.
         (
@@ -158,7 +170,18 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?<![A-Za-z])\s*[aA]\.?\s?[mM]\.?(?=\s*\}?$)", " am"),
         (r"(?<![A-Za-z])\s*[pP]\.?\s?[mM]\.?(?=\s*\}?$)", " pm"),
         (r"(?<=[0-9])\s*(?:\^\s*\{?)?\s*(?:\\text\{\s*)?(?:st|nd|rd|th)(?:\s*\})*$", ""),
+        (r"\{:\}", ":"),
+        (r"(?<![0-9:.])0(?=[0-9]:[0-9]{2}(?![0-9:]))", ""),
+        (
+            r"(\\equiv(?![A-Za-z]).*?)\s*(?:\\?\(\s*)?(?:\\text\s*\{\s*\(?\s*mod\s*\}|\\[pb]?mod|mod)"
+            r"(?![A-Za-z])\s*\{?\s*([0-9a-z]+)\s*\}?\s*\)?$",
+            r"\1\\pmod{\2}",
+        ),
         # Bases by name.
+        (
+            r"_\s*\{\s*(?:\\text\s*\{\s*)?base[ ~-]*(?:\})?[ ~-]*([0-9]{1,2})\s*\}?\s*\}$",
+            r"_{\1}",
+        ),
         (r"\s*(?:\\text\{\s*)?\(?\s*base[ -]?(?:\s*\})?\s*([0-9]{1,2})\)?\s*\}?$", r"_{\1}"),
         (r"_\{\s*\(([0-9]{1,2})\)\s*\}", r"_{\1}"),
         (r"^([-+]?)\s*[({]\s*([-+]?[0-9A-F]+)\s*[)}]\s*(?=_\{?[0-9])", r"\1\2"),
@@ -190,7 +213,12 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"(?:\\mathbb\{[ZN]\}|Z|N)(?:\^?[+*]|_\{?[^{}]*\}?|\^\{?[+*]\}?)?\s*\)?$",
             "",
         ),
+        (
+            r"([a-z])(\s*(?:<|>|\\[lg]e(?![A-Za-z]))[^,]*),\s*\1\s*\\in\s*\\mathbb\{R\}(?=\s*(?:\\\}|$))",
+            r"\1\2",
+        ),
         # Texts before and after the value.
+        (r"^(?:\\text\s*\{\s*)?[A-Za-z][A-Za-z ]{2,30}:\s*\}?\s*(?=[-+.0-9\\$(])(?!.*:)", ""),
         (r"^\s*(?:=|\\approx(?![A-Za-z])|\\sim(?![A-Za-z])|\\therefore(?![A-Za-z])|:)\s*", ""),
         (
             r"(?i)^(?:\\text\{\s*)?(?:approximately|approx\.?|about|roughly|约|大约|答案[是为:]*|"
@@ -198,7 +226,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"(?=[-+.0-9\\(\[$])",
             "",
         ),
-        (r"(?:[.,;]|\\\\|\s)+$", ""),
+        (r"(?:[.,;\\]|\s)+$", ""),
         (r"\^\\circ\s*(?:\\text\{\s*[CF]\s*\}|[CF])?$", ""),
         (r"\^\\circ\s*(?=[,)\]])", ""),
     )

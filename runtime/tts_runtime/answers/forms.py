@@ -30,6 +30,7 @@ from tts_runtime.answers.numbers import MAXIMUM_LENGTH, number_key
 from tts_runtime.answers.structure import read_value, read_words
 
 _PRIME = re.compile(r"\^(?:\{(?:\s*\\prime)+\s*\}|\\prime(?![A-Za-z])\s*)")
+_COMMAND = re.compile(r"(\\[A-Za-z]+) (?![A-Za-z])")
 _ARGUMENT = re.compile(r"([_^])\s*([A-Za-z0-9+*-]|\\[A-Za-z]+(?![A-Za-z{\[]))\s*")
 
 
@@ -100,9 +101,9 @@ def _form(answer: str) -> Canonical:
 
 
 def _braced(text: str) -> str:
-    r"""Formulas that are compared as text with all braces: `\sum_{k=1}^n`, `M^T`, `f^{\prime}`."""
+    r"""The text of a formula with all braces and no loose spaces: `\sum_{k=1}^{n}`, `M^{T}`."""
     text = _PRIME.sub(lambda match: "'" * match[0].count("prime"), text)
-    return _ARGUMENT.sub(r"\1{\2}", text)
+    return _COMMAND.sub(r"\1", _ARGUMENT.sub(r"\1{\2}", text))
 
 
 def is_stable(key: str) -> bool:

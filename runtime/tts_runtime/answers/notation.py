@@ -107,6 +107,7 @@ _AREA = re.compile(r"(?<=[0-9])\s?([cdkm]?m)(?=[²³])")
 _SLASHED = re.compile(r"(?<![\w)}])\^\{([0-9]+)\}[⁄/∕]_\{([0-9]+)\}")
 # The wide point has its gap in itself; between digits it is a decimal point.
 _WIDE_POINT = re.compile(r"(?<=[^\W\d_])．|．(?!\d)")
+_ROOT_OF = re.compile(r"(?<![\w)}])([³⁴])√")
 _MARKS = "™℠ªº"  # superscripts in name only
 
 
@@ -114,6 +115,7 @@ def to_latex(text: str) -> str:
     """The text with its Unicode mathematics in ASCII; other scripts keep their letters."""
     if text.isascii():
         return text
+    text = _ROOT_OF.sub(lambda match: "∛" if match[1] == "³" else "∜", text)
     text = _SLASHED.sub(r"\\frac{\1}{\2}", _scripts(_AREA.sub(r" \\text{\1}", text)))
     text = _WIDE_POINT.sub(". ", text).translate(_TABLE)
     text = unicodedata.normalize("NFKC", text).translate(_TABLE)

@@ -40,6 +40,8 @@ _BUILDER = re.compile(
 _RELATION = re.compile(r"<|>|\\(?:le|ge|ne|in|notin|equiv|approx|sim|to|subset\w*)(?![A-Za-z])|=")
 _EVENT = re.compile(r"^P\([^()]*\)")
 _BINDS = re.compile(r"=|\\(?:in|ni|notin)(?![A-Za-z])")
+_BOUND = re.compile(r"(?:<|>|\\(?:le|ge|ne)(?![A-Za-z]))")
+_HALF_LINE = re.compile(r"\\mathbb\{R\}\^\{?([+-])\}?")
 _ORDER = re.compile(r"<|>|\\[lg]e(?![A-Za-z])")
 _DISTANCE = re.compile(r"\|([^|]+)\|\s*(<|>|\\[lg]e(?![A-Za-z]))([^|<>]+)")
 _QUANTIFIED = re.compile(r"\\(?:forall|exists|Rightarrow|implies|iff|pmod|bmod|mod)(?![A-Za-z])")
@@ -76,12 +78,18 @@ def _read(text: str) -> Structure:
         return _scalar(text)
     if text in (REALS, "R") or _ALL_REALS.fullmatch(text.lower()):
         return interval("(", r"-\infty", r"\infty", ")") if text != "R" else _scalar(text)
+    half = _HALF_LINE.fullmatch(text)
+    if half is not None:
+        return interval("(", *(("0", r"\infty") if half[1] == "+" else (r"-\infty", "0")), ")")
     words = read_words(text)
     if words is not None:
         return Structure(StructureKind.WORDS, words)
     base = _BASE.fullmatch(text)
     if base is not None:
         return Structure(StructureKind.BASED, f"{base[1]}_{{{base[2] or base[3]}}}")
+    bound = _BOUND.match(text)
+    if bound is not None and _is_plain(text[bound.end() :].strip()):
+        return _read(f"x{text}")
     for reader in (_list, _union, _enclosed, _matrix, _assigned, _ordered, _ratio):
         structure = reader(text)
         if structure is not None:
@@ -268,6 +276,9 @@ def _enclosed(text: str) -> Structure | None:
     if not enclosed(text, "([", ")]"):
         return None
     parts = [part.strip() for part in split_outside(text[1:-1].replace(";", ","), ",")]
+    if len(parts) > 1 and text[0] + text[-1] == "()" and text.count(_BOTH_SIGNS) == 1:
+        both = [text.replace(_BOTH_SIGNS, sign) for sign in "+-"]
+        return _items(both, StructureKind.LIST)
     if len(parts) == 1:
         return _read(parts[0])
     if len(parts) > MAXIMUM_ELEMENTS or (
