@@ -14,6 +14,7 @@ from tts_runtime.answers.notation import roots, to_latex
 from tts_runtime.answers.numbers import MAXIMUM_LENGTH, grouped, repeating_decimals
 from tts_runtime.answers.programs import from_program
 from tts_runtime.answers.units import multiply_out, split_unit
+from tts_runtime.answers.words import number_of
 
 _MAXIMUM_ROUNDS = 40
 
@@ -118,7 +119,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\mid(?![A-Za-z])", "|"),
         (r"\\ast(?![A-Za-z])", "*"),
         (r"\\(?:backslash|smallsetminus)(?![A-Za-z])", r"\\setminus "),
-        (r"\\varnothing(?![A-Za-z])|\\\{\s*\\\}", r"\\emptyset "),
+        (r"\\varnothing(?![A-Za-z])|\\\{\s*\\\}|(?i:^(?:the )?empty set$)", r"\\emptyset "),
         (r"\\(?:[lc]?dots[cbmio]?|dotso)(?![A-Za-z])|\.\.\.+", r"\\ldots "),
         (
             r"(?<=[0-9])\s*\^\s*(?:\{\s*(?:\\text\s*\{\s*o\s*\}|o)\s*\}|o(?![A-Za-z]))",
@@ -300,7 +301,8 @@ def _clean_once(text: str, dropped: list[str]) -> str:
         dropped += _signs(text)
     if r"\\" in text and not _SINGLE.search(text.replace(r"\\", "")) and _DOUBLED.search(text):
         text = text.replace(r"\\", "\\")
-    text = from_program(_unwrap(_SPACE.sub(" ", to_latex(text)).strip()))
+    text = _unwrap(_SPACE.sub(" ", to_latex(text)).strip())
+    text = number_of(text) or from_program(text)
     text = repeating_decimals(multiply_out(_GROUPS.sub(_join_groups, grouped(text))))
     if _TRIGONOMETRIC.search(text) is not None:
         text = _ANGLE.sub(r"(\\frac{\1\\pi}{180})", text)

@@ -19,6 +19,7 @@ from tts_runtime.answers.latex import depth, enclosed, split_outside
 from tts_runtime.answers.names import FUNCTION, NAME, NAMES, is_constant, is_quantity
 from tts_runtime.answers.numbers import date_key, number_key, ratio_key
 from tts_runtime.answers.parts import Structure, StructureKind, interval
+from tts_runtime.answers.words import plain_words
 
 MAXIMUM_DEPTH = 10
 MAXIMUM_ELEMENTS = 60
@@ -52,7 +53,7 @@ def read_words(text: str) -> str | None:
     """A name or sentence without any digit or sign, in lower case, or a date; None for all else."""
     if _ALL_REALS.fullmatch(text.lower()):
         return None
-    return text.lower() if _WORDS.fullmatch(text) else date_key(text)
+    return plain_words(text) if _WORDS.fullmatch(text) else date_key(text)
 
 
 def read(text: str) -> Structure:
