@@ -93,6 +93,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf"\\(?:{_FONTS})(?![A-Za-z])\s*([A-Za-z])", r"\\text{\1}"),
         (rf"\\(?:{_FONTS})(?![A-Za-z])\s*(?=[0-9])", ""),
         (rf"\\text\s*\{{\s*({_FUNCTIONS})\s*\}}", r"\\\1 "),
+        (r"(?:\\text\s*\{\s*|^)(gcd|lcm|max|min)(?:\s*\}|(?=\s*\())\s*(?=\(|\\\{)", r"\\\1"),
         (r"\\text\s*\{\s*\}", ""),
         # The vectors i, j and k of the axes.
         (

@@ -6,6 +6,7 @@ depend on the machine (C42). sympy, slow to import, is imported on first use.
 
 import math
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -34,6 +35,23 @@ _UNREADABLE = re.compile(
 )
 _WORD = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{4,}")
 _BINOMIAL = re.compile(r"\\binom\{([0-9]{1,3})\}\{([0-9]{1,3})\}")
+_BINOMIAL_OF_ALL = re.compile(r"\\binom\{([^{}]{1,12})\}\{([^{}]{1,12})\}")
+# `5C2`, `{}_5C_2`, `^{5}P_{2}`: what is counted stands before, what is chosen behind.
+_CHOSEN = re.compile(
+    r"(?<![A-Za-z0-9.)}])(?:\{\}\s*)?[_^]?(?:\{([0-9]{1,3})\}|([0-9]{1,3}))([CP])"
+    r"_?(?:\{([0-9]{1,3})\}|([0-9]{1,3}))(?![0-9A-Za-z._])"
+)
+_OF_SEVERAL: dict[str, Callable[..., int]] = {
+    "gcd": math.gcd,
+    "lcm": math.lcm,
+    "max": max,
+    "min": min,
+}
+_SEVERAL = re.compile(
+    rf"\\({'|'.join(_OF_SEVERAL)})\s*(?:\(|\\\{{)"
+    r"(-?[0-9]{1,40}(?:, ?-?[0-9]{1,40}){1,15})(?:\)|\\\})"
+)
+_DOUBLE_FACTORIAL = re.compile(r"(?<![A-Za-z0-9.)}])([0-9]{1,3})!!(?!!)")
 _BINOMIAL_OF = re.compile(r"\\binom\{([^{}]{1,12})\}\{([1-4])\}")
 # The parser reads "2(3)" and "(2)(3)" as mixed numbers, too.
 _POWER_OF_FUNCTION = re.compile(r"(\\(?:sin|cos|tan|cot|sec|csc|ln|log)\^)([0-9])")
@@ -51,6 +69,10 @@ def parse(text: str) -> Any | None:
     """The unevaluated sympy tree of a cleaned scalar, None if unreadable or too large."""
     if len(text) > MAXIMUM_LENGTH or depth(text) > MAXIMUM_DEPTH:
         return None
+    text = _DOUBLE_FACTORIAL.sub(lambda match: f"({math.prod(range(int(match[1]), 0, -2))})", text)
+    text = _SEVERAL.sub(
+        lambda match: f"({_OF_SEVERAL[match[1]](*map(int, match[2].split(',')))})", text
+    )
     commands = set(_COMMAND.findall(text))
     if date_key(text) is not None or not commands <= _COMMANDS or not _CHARACTERS.fullmatch(text):
         return None
@@ -61,10 +83,16 @@ def parse(text: str) -> Any | None:
 
 def _prepare(text: str) -> str:
     text = _BINOMIAL.sub(lambda match: f"({math.comb(int(match[1]), int(match[2]))})", text)
-    text = _BINOMIAL_OF.sub(_falling, text)
+    text = _CHOSEN.sub(_chosen, _BINOMIAL_OF.sub(_falling, text))
+    text = _BINOMIAL_OF_ALL.sub(r"(\\frac{(\1)!}{(\2)!(\1-(\2))!})", text)
     text = re.sub(r"(?<![0-9])\.(?=[0-9])", "0.", text)
     text = _POWER_OF_FUNCTION.sub(r"\1{\2}", text)
     return _PRODUCTS.sub(r"\\cdot ", text)
+
+
+def _chosen(match: re.Match[str]) -> str:
+    count, drawn = int(match[1] or match[2]), int(match[4] or match[5])
+    return f"({(math.comb if match[3] == 'C' else math.perm)(count, drawn)})"
 
 
 def _falling(match: re.Match[str]) -> str:

@@ -221,6 +221,10 @@ def _union(text: str) -> Structure | None:
     if len(parts) == 1 or len(parts) > MAXIMUM_ELEMENTS or _BINDS.search(parts[0]):
         return None
     items = [member for part in parts for member in _members(_read(part.strip()))]
+    sets = all(part.strip().startswith("\\{") for part in parts)
+    if sets and all(is_constant_part(item) and not _is_interval(item) for item in items):
+        each = [member for item in items for member in (item.items or (item,))]
+        return Structure(StructureKind.SET, items=tuple(each))
     if all(map(_is_interval, items)):
         merged = intervals.merge([endpoints(item) for item in items])
         if merged is not None:
