@@ -201,8 +201,8 @@ def _samples(options: Namespace) -> None:
         rules: list[Rule] = [coverage, majority]
         for scorer, per_step in scorers.items():
             reduction = "last"
-            label = f"{reduction}({scorer})" if per_step else scorer
-            names += [f"best of k by {label}", f"vote of k weighted by {label}"]
+            score = f"{reduction}({scorer})" if per_step else scorer
+            names += [f"best of k by {score}", f"vote of k weighted by {score}"]
             rules += [best(scorer, reduction), weighted(scorer, reduction)]
         values = [[mean_over(problems, k, rule) for rule in rules] for k in sizes]
         columns = [
