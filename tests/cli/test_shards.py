@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -80,9 +82,41 @@ def test_shards_that_are_no_whole_run_are_refused(
     for file in ("nodes.jsonl", "decisions.jsonl", "answers.jsonl", "summary.json"):
         Path(second, "majority", file).unlink(missing_ok=True)
     assert "has not ended (majority: 2 of 2 answers are missing)" in refused(capsys, "parts", *out)
-    assert not Path("merged").exists()
+    assert not list(Path().glob("*merged*"))
     assert tts_run(*RUN, "--out", "parts", "--shard", "2/3")[0] == 0
     assert merge_command(["parts", *out]) == 0
+
+
+def test_what_lies_beside_the_merged_run_stays(
+    tts_run: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sharded(tts_run, 2, out="whole.new")
+    before = content("whole.new/shard-1-of-2")
+    with monkeypatch.context() as full:
+        full.setattr("tts_runtime.runs.merge._write_strategy", _no_room)
+        assert "no space left on device" in refused(capsys, "whole.new", "--out", "whole")
+    assert sorted(path.name for path in Path().iterdir() if path.is_dir()) == ["whole.new"]
+    assert merge_command(["whole.new", "--out", "whole"]) == 0
+    assert content("whole.new/shard-1-of-2") == before
+    assert list(Path().glob(".*")) == []
+
+
+def _no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_no_whole_run_among_its_parts(tts_run: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    sharded(tts_run, 2)
+    first, second = (f"parts/shard-{index}-of-2" for index in (1, 2))
+    for named in (["parts"], [first, second]):
+        assert "file name too long" in refused(capsys, *named, "--out", "x" * 300)
+        for out in ("parts/whole", f"{first}/../whole"):
+            assert "lies among the parts" in refused(capsys, *named, "--out", out)
+    Path("moved").mkdir()
+    Path(first).rename("moved/a")
+    Path(second).rename("moved/b")
+    assert "lies among the parts" in refused(capsys, "moved", "--out", "moved/whole")
+    assert merge_command(["moved/a", "moved/b", "--out", "moved/whole"]) == 0
 
 
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "1/0", "-1/2", "1/2/3", "", "a/b"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from tts_lang.readers import is_there
 from tts_runtime.engines.base import Exactness
 from tts_runtime.executor import Work
 from tts_runtime.problems.model import Trial
@@ -42,18 +44,22 @@ def merge(directories: Sequence[Path], out: Path) -> Run:
 
     Raises:
         RunDirectoryError: A part is missing, there twice, damaged, unfinished or of another run; or
-            `out` is there already, or cannot be written.
+            `out` is there already, lies among the parts, or cannot be written.
     """
-    if out.exists():
+    if is_there(out):
         raise RunDirectoryError(f"{out} is there already: name a new directory with --out")
     try:
         parts = _parts(directories)
+        _check_place(directories, parts, out)
         _check(parts)
-        new = out.with_name(out.name + ".new")
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(FOLDER, parents=True)
-        _write(parts, new)
-        new.rename(out)
+        out.parent.mkdir(FOLDER, parents=True, exist_ok=True)
+        # A name that nobody else has: whatever lies beside it is the user's.
+        new = Path(tempfile.mkdtemp(prefix=f".{out.name[:40]}.", dir=out.parent))
+        try:
+            _write(parts, new)
+            new.rename(out)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)  # not there any more, if all went well
     except DirectoryError as error:
         raise RunDirectoryError(str(error)) from error
     except OSError as error:
@@ -77,6 +83,17 @@ def _parts(directories: Sequence[Path]) -> list[Run]:
         if part.manifest.shard is None:
             raise RunDirectoryError(f"{part.directory} is no shard: it was run without --shard")
     return sorted(parts, key=lambda part: _shard(part).index)
+
+
+def _check_place(directories: Sequence[Path], parts: Sequence[Run], out: Path) -> None:
+    """Refuses a place among the parts: the next merge would take the whole for one of them."""
+    folders = {directory.resolve() for directory in directories}
+    for part in parts:
+        place = part.directory.resolve()
+        if _shard(part).folder(place.parent) == place:
+            folders.add(place.parent)
+    if out.resolve().parent in folders:
+        raise RunDirectoryError(f"{out} lies among the parts: name another place with --out")
 
 
 def _shard(part: Run) -> Shard:
