@@ -10,7 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import tts_lang.library as library
-from tts_lang.check.context import CheckContext, Parameter
+from tts_lang.check.calls import literal
+from tts_lang.check.context import CheckContext, NameValue, Parameter
 from tts_lang.check.file import (
     CheckedLaw,
     LawSide,
@@ -23,7 +24,7 @@ from tts_lang.check.file import (
 )
 from tts_lang.check.imports import Loader
 from tts_lang.check.sampling import sampling_parameters
-from tts_lang.check.scope import Declared, FileScope
+from tts_lang.check.scope import BUILT_IN, Declared, FileScope
 from tts_lang.check.settings import Settings, parameters
 from tts_lang.check.types import DEFAULT
 from tts_lang.check.uses import walk
@@ -168,6 +169,53 @@ def compile_with_warnings(
         if any(diagnostic.is_error for diagnostic in diagnostics):
             raise CompileError(diagnostics)
     return Compiled(plan, diagnostics)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenCall:
+    """How another file calls a strategy.
+
+    Args:
+        arguments: Values as one writes them, of `n` and of parameters that differ from their
+            defaults.
+        files: Those that declare the names among the values.
+    """
+
+    arguments: Mapping[str, str]
+    files: frozenset[str]
+
+
+def call_of(path: Path, strategy: str, settings: Settings) -> WrittenCall:
+    """The call that gives the parameters of a strategy these values.
+
+    Raises:
+        CompileError: The file cannot be read, or a value is wrong.
+    """
+    with _deep():
+        loader = Loader()
+        scope, _ = _entered(loader, path, strategy)
+        chosen = _chosen(scope, strategy, tuple(loader.diagnostics))
+        check = CheckContext(plan_wanted=False)
+        usual = defaults(check, chosen)
+        values = parameters(check, chosen, settings)
+        if values is None:
+            raise CompileError(unique(check.diagnostics))
+    changed = {
+        name: value
+        for name, value in values.items()
+        if name == "n" or (value != usual.get(name, DEFAULT))
+    }
+    files = frozenset(file for value in changed.values() for file in _declared_in(value))
+    return WrittenCall({name: literal(value) for name, value in changed.items()}, files)
+
+
+def _declared_in(value: Parameter) -> Iterator[str]:
+    """The files of a name, and of the names among its arguments."""
+    if isinstance(value, NameValue):
+        if value.declared is not None and value.declared is not BUILT_IN.get(value.name):
+            yield value.declared.home.source.name
+        for _, argument in value.arguments:
+            yield from _declared_in(argument)
 
 
 def compile_law_side(side: LawSide, numbers: Mapping[str, int]) -> Plan:

@@ -113,6 +113,25 @@ def test_tune_writes_a_strategy_that_runs(grid: Path, call: Call, tts_run: Comma
         assert 0 in codes  # the second where the choice needs no scorer is a mistake
 
 
+def test_tune_writes_what_it_measured_or_nothing(grid: Path, call: Call, tts_run: Command) -> None:
+    own = Path("own", "majority.tts")
+    own.parent.mkdir()
+    own.write_text("strategy majority(n = 2):\n    return vote (sample n at temperature 0.3)\n")
+    arguments = (str(own), "--sweep", "n=1,4", "--policy", "sim", "--quiet", "--out", "own/run")
+    assert tts_run(*arguments, "--problems", str(grid / "problems.jsonl"))[0] == 0
+    tune = (tune_command, "own/run", "-o", "tuned.tts")
+    assert call(*tune)[0] == 0
+    assert 'import "own/majority.tts"' in Path("tuned.tts").read_text()
+    Path("tuned.tts").unlink()
+    own.write_text(own.read_text().replace("0.3", "0.9"))
+    code, _, err = call(*tune)
+    assert (code, "own/majority.tts does not say any more what ran as majority[n=" in err) == (
+        2,
+        True,
+    )
+    assert not Path("tuned.tts").exists()
+
+
 def test_tune_compares_with_the_baseline_at_equal_cost(grid: Path, call: Call) -> None:
     code, out, _ = call(tune_command, grid / "run")
     assert code == 0

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from tts_lang.compiler import compile_strategy
+from tts_lang.plan.graph import Plan
+from tts_lang.source import Source
 from tts_lang.values import mean as language_mean
 from tts_runtime.stats.difficulty import ABSOLUTE, bin_names, bins_of, predicted, quantile_borders
 from tts_runtime.stats.samples import Sample, SampledProblem
 from tts_runtime.stats.scaling import control, matched_multiple, performance, slope
-from tts_runtime.stats.tuned_file import FromField, Predicted, tuned_source
+from tts_runtime.stats.tuned_file import ChangedError, FromField, Predicted, tuned_source
 from tts_runtime.stats.tuning import Measured, TuningCandidate, budget_ratio, halves, tuned
 
 PROBLEMS = [f"p{at}" for at in range(300)]
@@ -181,6 +184,68 @@ def test_a_strategy_of_ones_own_is_imported_from_where_it_is(tmp_path: Path) -> 
     text = tuned_source([plan], (), FromField("x"), about="Mine.", folder=tmp_path)
     assert 'import "mine/own.tts"' in text
     assert "return own(n = 2, heat = 0.7)" in text
+
+
+@pytest.mark.parametrize(
+    ("strategy", "settings", "written"),
+    [
+        ("own", {"word": "wait"}, 'own(n = 2, word = "wait")'),
+        ("own", {"word": 'say "\\n"\nonce'}, r'own(n = 2, word = "say \"\\n\"\nonce")'),
+        ("own", {"word": "majority", "keep": "50%"}, 'own(n = 2, word = "majority", keep = 50%)'),
+        ("own", {"keep": "7%", "heat": "default"}, "own(n = 2, keep = 7%, heat = default)"),
+        ("own", {"rate": "max"}, "own(n = 2, rate = max)"),
+        ("own", {"length": "100"}, "own(n = 2, length = 100)"),
+        ("must", {"word": "wait", "n": "3"}, 'must(n = 3, word = "wait")'),
+        (
+            "compute_optimal_oracle",
+            {"on_hard": "deepconf_offline(keep=30%)", "on_easy": "best_of_n"},
+            "compute_optimal_oracle(n = 16, on_easy = best_of_n, "
+            "on_hard = deepconf_offline(keep = 30%))",
+        ),
+    ],
+)
+def test_values_are_written_as_they_ran(
+    strategy: str, settings: dict[str, str], written: str, tmp_path: Path
+) -> None:
+    (tmp_path / "own.tts").write_text(
+        'strategy own(n = 2, word = "so", keep = 10%, rate = last, heat = 0.5):\n'
+        "    pool = sample n steps at temperature heat\n    force word into pool\n"
+        "    pool = expand pool by 1\n    score pool by prm\n"
+        "    return vote (select top keep of pool by rate(prm))\n\n"
+        "strategy must(n, word):\n    pool = sample n steps\n    force word into pool\n"
+        "    return vote (expand pool by 1)\n"
+    )
+    named = f"{tmp_path / 'own.tts'}:{strategy}" if strategy in ("own", "must") else strategy
+    plan = compile_strategy(named, settings=settings)
+    text = tuned_source([plan], (), FromField("x"), about="A.", folder=tmp_path)
+    assert "".join(text.split()).endswith("return" + "".join(written.split()))
+    again = compile_strategy(Source.of(text, str(tmp_path / "tuned.tts")), "tuned")
+    [called] = again.body.operations
+    assert [each.spec for each in called.regions[0].operations] == [
+        each.spec for each in plan.body.operations
+    ]
+
+
+def test_what_is_imported_is_what_ran(tmp_path: Path) -> None:
+    def source(plan: Plan) -> str:
+        # As the record has it: without its folder, unless it is not a shipped one.
+        return tuned_source([plan], (), FromField("x"), about="A.", folder=tmp_path)
+
+    shipped = replace(compile_strategy("majority"), file="majority.tts")
+    mine = tmp_path / "own" / "majority.tts"
+    mine.parent.mkdir()
+    mine.write_text("strategy majority(n = 2):\n    return vote (sample n at temperature 0.3)\n")
+    own = compile_strategy(mine)
+    assert 'import "majority.tts"' in source(shipped)
+    assert 'import "own/majority.tts"' in source(own)
+    mine.write_text("# The same.\n\n" + mine.read_text())
+    assert 'import "own/majority.tts"' in source(own)
+    mine.write_text(mine.read_text().replace("0.3", "0.4"))
+    with pytest.raises(ChangedError, match="does not say any more what ran as majority"):
+        source(own)
+    mine.rename(tmp_path / "majority.tts")
+    with pytest.raises(ChangedError, match=r"hides the shipped majority\.tts"):
+        source(shipped)
 
 
 def test_the_figures_of_s1_and_of_matched_flops() -> None:

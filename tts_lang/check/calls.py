@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 from tts_lang.check import builtins
 from tts_lang.check.context import (
@@ -34,6 +35,7 @@ from tts_lang.plan.expr import REDUCTIONS, Const
 from tts_lang.plan.graph import Call, Exit, Leaves, Region
 from tts_lang.plan.pretty import constant
 from tts_lang.syntax import nodes
+from tts_lang.syntax.literals import string_literal
 
 MOST_NESTED_CALLS = 24
 
@@ -151,13 +153,19 @@ def shown(value: Parameter) -> str:
 
 def written(value: NameValue) -> str:
     """A name as one would write it, with the arguments that it has."""
-    with_ = ", ".join(f"{name} = {_literal(each)}" for name, each in value.arguments)
+    with_ = ", ".join(f"{name} = {literal(each)}" for name, each in value.arguments)
     return f"{value.name}({with_})" if with_ else value.name
 
 
-def _literal(value: Parameter) -> str:
+def literal(value: Parameter) -> str:
+    """A parameter's value as one would write it in a file."""
     if isinstance(value, Typed) and isinstance(value.expr, Const) and value != DEFAULT:
-        return constant(value.expr.value)
+        inner = value.expr.value
+        if isinstance(inner, str):
+            return string_literal(inner)
+        if value.share:
+            return f"{(Decimal(repr(inner)) * 100).normalize():f}%"
+        return constant(inner)
     return shown(value)
 
 

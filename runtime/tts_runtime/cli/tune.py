@@ -30,7 +30,7 @@ from tts_runtime.stats.difficulty import (
 from tts_runtime.stats.load import COSTS, Experiment, ExperimentError, read_experiment
 from tts_runtime.stats.paired import PairedComparison, compare
 from tts_runtime.stats.samples import scorers_of, shared_draws, whole
-from tts_runtime.stats.tuned_file import FromField, Predicted, base_of, tuned_source
+from tts_runtime.stats.tuned_file import ChangedError, FromField, Predicted, base_of, tuned_source
 from tts_runtime.stats.tuning import TunedPoint, TuningCandidate, budget_ratio, tuned
 
 _NOTES = """
@@ -439,6 +439,11 @@ def _write(
         path.write_text(text, encoding="utf-8")
     except DiagnosticError as error:
         raise ExperimentError(f"the choice cannot be written as a strategy: {error}") from error
+    except ChangedError as error:
+        raise ExperimentError(
+            f"the choice cannot be written as a strategy: {error}; put the file there that ran, or "
+            "run it again"
+        ) from error
     except OSError as error:
         raise UsageError(f"--out: {path} cannot be written: {error.strerror}") from error
     print(printable(f"written to {path}"))

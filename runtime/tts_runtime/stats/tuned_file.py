@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import wrap
 
 import tts_lang.library as library
-from tts_lang.compiler import compile_strategy
+from tts_lang.check.builtins import UNSET
+from tts_lang.compiler import call_of, compile_strategy, parameters_of
 from tts_lang.diagnostics import DiagnosticError
+from tts_lang.optimise import optimise
 from tts_lang.plan.graph import Plan
+from tts_lang.readers import is_there
 from tts_lang.source import Source
 from tts_lang.syntax.format import format_source
+
+
+class ChangedError(Exception):
+    """A file of a strategy would not call what ran; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +60,12 @@ def tuned_source(
 
     Raises:
         DiagnosticError: It does not compile: a strategy is not where it was.
+        ChangedError: A strategy is not what it was.
     """
-    calls = [_call(plan) for plan in choice]
-    imports = dict.fromkeys(_import(plan, folder) for plan in choice)
-    lines = [f'import "{each}"' for each in sorted(imports)]
+    written = [_call(plan) for plan in choice]
+    calls = [each.text for each in written]
+    files = {file for each in written for file in each.files}
+    lines = [f'import "{each}"' for each in sorted({_import(file, folder) for file in files})]
     body: list[str] = []
     if len(set(calls)) == 1:
         body = [f"return {calls[0]}"]
@@ -104,40 +113,64 @@ def base_of(plan: Plan) -> str:
     return plan.strategy.partition("[")[0]
 
 
-def _call(plan: Plan) -> str:
-    defaults: Mapping[str, object] = {}
-    try:
-        own = _own(plan)
-        defaults = compile_strategy(own or base_of(plan), base_of(plan)).parameters
-    except (DiagnosticError, OSError):
-        pass  # every value is written
-    arguments = [
-        f"{name} = {_literal(value)}"
-        for name, value in plan.parameters.items()
-        if name == "n" or defaults.get(name, ...) != value
-    ]
-    return f"{base_of(plan)}({', '.join(arguments)})"
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """The call of a strategy that ran, and the files that it needs."""
+
+    text: str
+    files: frozenset[Path]
 
 
-def _literal(value: object) -> str:
-    if isinstance(value, str):
-        return value if value.isidentifier() else f'"{value}"'
-    return _plain(value)
+def _call(plan: Plan) -> _Call:
+    name, file = base_of(plan), _file_of(plan)
+    call = call_of(file, name, _values(plan, file))
+    arguments = ", ".join(f"{each} = {value}" for each, value in call.arguments.items())
+    return _Call(f"{name}({arguments})", frozenset({file, *map(Path, call.files)}))
 
 
-def _plain(value: object) -> str:
+def _file_of(plan: Plan) -> Path:
+    """The file that the plan is of: it says the same today as when it ran.
+
+    Raises:
+        DiagnosticError: It cannot be compiled any more.
+        ChangedError: It says something else.
+    """
+    own, shipped = Path(plan.file), library.names().get(base_of(plan))
+    for file in (own,) if shipped is None or shipped == own else (shipped, own):
+        try:
+            compiled = compile_strategy(file, base_of(plan), _values(plan, file))
+        except DiagnosticError:
+            if shipped is None or is_there(own):
+                raise
+            continue
+        # What it is called, where it lies and what is said of it make no other strategy.
+        now = replace(compiled, strategy=plan.strategy, file=plan.file, document=plan.document)
+        if now == plan or optimise(now).plan == optimise(plan).plan:
+            return file
+    raise ChangedError(f"{own} does not say any more what ran as {plan.strategy}")
+
+
+def _values(plan: Plan, file: Path) -> dict[str, str | int | float]:
+    """The values that it ran with: what a plan does not name is as the binding has it."""
+    named = plan.parameters
+    unset = [each for each in parameters_of(file, base_of(plan)) if each not in named]
+    values = {name: value for name, value in named.items() if value is not None}
+    return {**dict.fromkeys(unset, UNSET), **values}
+
+
+def _plain(value: float) -> str:
     """A number so that the same one is read from it: problems that lie on a border stay there."""
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0")
 
 
-def _import(plan: Plan, folder: Path) -> str:
-    own = _own(plan)
-    return f"{base_of(plan)}.tts" if own is None else Path(os.path.relpath(own, folder)).as_posix()
+def _import(file: Path, folder: Path) -> str:
+    """How a file in `folder` names this one.
 
-
-def _own(plan: Plan) -> Path | None:
-    """The file of a strategy that is not a shipped one."""
-    shipped = library.names().get(base_of(plan))
-    if not plan.file or (shipped is not None and Path(plan.file).name == shipped.name):
-        return None
-    return Path(plan.file)
+    Raises:
+        ChangedError: A shipped one that a file of the same name hides there.
+    """
+    if not file.is_relative_to(library.folder()):
+        return Path(os.path.relpath(file, folder)).as_posix()
+    if (folder / file.name).exists():
+        raise ChangedError(f"{folder / file.name} hides the shipped {file.name}")
+    return file.name
