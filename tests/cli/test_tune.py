@@ -174,6 +174,30 @@ def test_budgets_are_in_order_and_fields_name_their_bins(grid: Path, call: Call)
     assert bins[1].startswith("  the others (")
 
 
+def test_what_is_compared_has_the_same_seeds(grid: Path, call: Call, tts_run: Command) -> None:
+    common = ("--set", "n=3", "--policy", "sim", "--quiet")
+    for out, *run in (
+        ("one", "best_of_n", "--scorer", "prm=sim"),
+        ("same", "majority"),
+        ("more", "majority", "--seeds", "0..4"),
+        ("other", "majority", "--seed", "7"),
+    ):
+        run += ["--problems", str(grid / "problems.jsonl"), "--out", out]
+        assert tts_run(*run, *common)[0] == 0
+    tune = (tune_command, "one", "--difficulty", "field:rate", "--bins", "2", "--budget", "9999")
+    _, right, _ = call(*tune, "same")
+    code, out, _ = call(*tune, "more")
+    assert (code, "their seeds: 96 answers\n" in out) == (0, True)
+    assert [line for line in out.splitlines() if not line.startswith("left out")] == (
+        right.splitlines()
+    )
+    code, _, err = call(*tune, "other")
+    assert (code, "no problem has a graded answer of every strategy under one seed" in err) == (
+        2,
+        True,
+    )
+
+
 def test_one_strategy_alone_is_no_choice_and_an_oracle_never(
     grid: Path, call: Call, tts_run: Command
 ) -> None:

@@ -170,6 +170,8 @@ def _tune(options: Namespace) -> int:
     print(printable(f"{count}; {named}; {bins.words}"))
     if oracles:
         print(printable(f"left out, as they know the answer: {', '.join(oracles)}"))
+    if experiment.left_out:
+        print(f"left out, as not every strategy has their seeds: {experiment.left_out:,} answers")
     _print_points(points, candidates, bins, cost)
     for line in _conclusions(points, baseline, candidates, cost):
         print(printable(line))

@@ -37,14 +37,16 @@ class Experiment:
 
     Args:
         records: By name, with the values of a sweep (`majority[n=4]`).
-        answers: Of each strategy; graded ones.
-        gold: How many problems have a grade from every strategy.
+        answers: Of each strategy, to the same problems under the same seeds; graded ones.
+        problems: Their ids.
+        left_out: How many graded answers to these problems have a seed that some strategy lacks.
         policies, scorers: Engines, by their names in strategies.
     """
 
     records: Mapping[str, StrategyRecord]
     answers: Mapping[str, Sequence[Answer]]
     problems: Sequence[str]
+    left_out: int
     policies: Mapping[str, str]
     scorers: Mapping[str, str]
 
@@ -68,7 +70,9 @@ class Experiment:
 
 
 def read_experiment(directories: Sequence[str | Path]) -> Experiment:
-    """Everything that these runs have of problems that all their strategies have answered.
+    """What these runs have of problems and seeds that all their strategies have answered.
+
+    Strategies are compared on what they all did: more seeds of one would only weigh its problems.
 
     Raises:
         DirectoryError: One is no run directory.
@@ -103,14 +107,20 @@ def read_experiment(directories: Sequence[str | Path]) -> Experiment:
                 raise ExperimentError(f"{name} is in two directories; name one of them")
             records[name] = record
             answers[name] = [each for each in run.answers(name) if each.correct is not None]
-    graded = [{each.id for each in answered} for answered in answers.values()]
+    graded = [{each.trial for each in answered} for answered in answers.values()]
     common = set.intersection(*graded) if graded else set()
     if not common:
         raise ExperimentError(
-            "no problem has a graded answer of every strategy: run them over the same problems, "
-            "which need gold answers"
+            "no problem has a graded answer of every strategy under one seed: run them over the "
+            "same problems, which need gold answers, and under the same seeds"
         )
-    return Experiment(records, answers, [id_ for id_ in texts if id_ in common], *engines)
+    ids = {trial.problem for trial in common}
+    left_out = sum(trial.problem in ids for trials in graded for trial in trials - common)
+    paired = {
+        name: [each for each in answered if each.trial in common]
+        for name, answered in answers.items()
+    }
+    return Experiment(records, paired, [id_ for id_ in texts if id_ in ids], left_out, *engines)
 
 
 def _origins(engines: dict[str, str], kind: str) -> dict[str, str]:
