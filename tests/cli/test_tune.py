@@ -223,6 +223,44 @@ def test_records_of_other_engines_are_not_mixed(grid: Path, call: Call, tts_run:
     assert (code, "is in two directories" in err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("row", "more", "said"),
+    [
+        ({"problem": "2 + 2", "answer": "1"}, (), "problem p has another text in other"),
+        ({"problem": "1 + 1", "answer": "2"}, (), "problem p has another gold answer in other"),
+        ({"problem": "1 + 1", "answer": "1"}, ("--grader", "text"), "has another grader in other"),
+    ],
+)
+def test_other_problems_of_one_name_are_not_joined(
+    call: Call, tts_run: Command, row: dict[str, str], more: tuple[str, ...], said: str
+) -> None:
+    first = {"problem": "1 + 1", "answer": "1"}
+    for strategy, out, each, options in (
+        ("best_of_n", "one", first, ("--scorer", "prm=sim")),
+        ("majority", "same", first, ()),
+        ("majority", "other", row, more),
+    ):
+        rows = [{"id": "p", **each}, {"id": out, **first}]
+        Path("p.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+        arguments = (strategy, "--set", "n=2", "--policy", "sim", "--problems", "p.jsonl")
+        assert tts_run(*arguments, *options, "--out", out, "--quiet")[0] == 0
+    code, _, err = call(tune_command, "one", "other")
+    assert (code, said in err) == (2, True), err
+    difficulty = (metrics_command, "difficulty", "--write", "rated.jsonl")
+    code, _, err = call(*difficulty, "--strategy", "majority", "same", "other")
+    assert (code, said in err) == (2, True), err
+
+
+def test_problems_of_all_directories_are_rated(grid: Path, call: Call, tts_run: Command) -> None:
+    for out, first in (("a", "0"), ("b", "3")):
+        part = ("--offset", first, "--limit", "5", "--out", out)
+        arguments = ("majority", "--set", "n=2", "--policy", "sim", "--quiet")
+        assert tts_run(*arguments, "--problems", str(grid / "problems.jsonl"), *part)[0] == 0
+    difficulty = (metrics_command, "difficulty", "a", "b", "--write", "rated.jsonl")
+    code, out, _ = call(*difficulty, "--strategy", "majority")
+    assert (code, "written to rated.jsonl: 8 problems" in out) == (0, True)
+
+
 def test_metrics_of_samples_rewards_and_costs(grid: Path, call: Call) -> None:
     code, out, err = call(metrics_command, "samples", grid / "run", "--strategy", "best_of_n[n=6]")
     assert (code, err) == (0, "")

@@ -27,7 +27,7 @@ from tts_runtime.stats.difficulty import (
     predicted,
     quantile_borders,
 )
-from tts_runtime.stats.load import ExperimentError
+from tts_runtime.stats.load import ExperimentError, joined_problems
 from tts_runtime.stats.samples import (
     REDUCTIONS,
     Rule,
@@ -312,6 +312,7 @@ def _difficulty(options: Namespace) -> None:
     records = _records(options)
     if len(records) > 1 and options.strategy is None:
         records = [max(records, key=lambda each: _size(each[1]))]
+    joined = joined_problems(list({run.directory: run for run, _ in records}.values()))
     problems = [each for _, record in records for each in _sampled(record)]
     if options.scorer is None:
         ease, field = pass_rates(problems), "pass_rate"
@@ -344,8 +345,7 @@ def _difficulty(options: Namespace) -> None:
         *_stopped(rated),
     ])  # fmt: skip
     if options.write is not None:
-        problems_of = list(records[0][0].problems.values())
-        write_problems(Path(options.write), problems_of, ease, of, names, field)
+        write_problems(Path(options.write), list(joined.values()), ease, of, names, field)
 
 
 def _size(record: StrategyRecord) -> tuple[bool, int]:

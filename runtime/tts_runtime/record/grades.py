@@ -18,5 +18,10 @@ def compares(problem: Problem, graders: Sequence[str]) -> bool:
         problem: Of the run.
         graders: Of the run: one for all problems, or each problem's own.
     """
-    grader = graders[0] if len(graders) == 1 else problem.grader or COMPARING[0]
-    return problem.answer is not None and grader.partition("?")[0] in COMPARING
+    grader = grader_of(problem, graders).partition("?")[0]
+    return problem.answer is not None and grader in COMPARING
+
+
+def grader_of(problem: Problem, graders: Sequence[str]) -> str:
+    """What graded a problem, of the run's graders: the one for all problems, or its own."""
+    return graders[0] if len(graders) == 1 else problem.grader or COMPARING[0]

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from tts_lang.plan.graph import Plan
 from tts_runtime.engines.options import parse_name
+from tts_runtime.problems.model import Problem
 from tts_runtime.record.files import MANIFEST
-from tts_runtime.record.reader import StrategyRecord, open_run
+from tts_runtime.record.grades import grader_of
+from tts_runtime.record.reader import Run, StrategyRecord, open_run
 from tts_runtime.runs.results import Answer
 from tts_runtime.stats.samples import SampledProblem, samples_of
 from tts_runtime.stats.tuning import Measured, TuningCandidate
@@ -81,9 +83,9 @@ def read_experiment(directories: Sequence[str | Path]) -> Experiment:
     records: dict[str, StrategyRecord] = {}
     answers: dict[str, Sequence[Answer]] = {}
     engines: tuple[dict[str, str], dict[str, str]] = ({}, {})
-    texts: dict[str, str] = {}
-    for directory in directories:
-        run = open_run(directory)
+    runs = [open_run(directory) for directory in directories]
+    problems = joined_problems(runs)
+    for directory, run in zip(directories, runs, strict=True):
         about = run.manifest.configuration
         for origins, name in zip(engines, ("policies", "scorers"), strict=True):
             for engine, value in _origins(dict(about.get(name, {})), name).items():
@@ -99,9 +101,6 @@ def read_experiment(directories: Sequence[str | Path]) -> Experiment:
                         f"{engine} is {origins[engine]} in one directory and {value} in "
                         f"{directory}: {what}"
                     )
-        for id_, problem in run.problems.items():
-            if texts.setdefault(id_, problem.text) != problem.text:
-                raise ExperimentError(f"problem {id_} has another text in {directory}")
         for name, record in run.strategies.items():
             if name in records:
                 raise ExperimentError(f"{name} is in two directories; name one of them")
@@ -120,7 +119,35 @@ def read_experiment(directories: Sequence[str | Path]) -> Experiment:
         name: [each for each in answered if each.trial in common]
         for name, answered in answers.items()
     }
-    return Experiment(records, paired, [id_ for id_ in texts if id_ in ids], left_out, *engines)
+    return Experiment(records, paired, [id_ for id_ in problems if id_ in ids], left_out, *engines)
+
+
+def joined_problems(runs: Sequence[Run]) -> dict[str, Problem]:
+    """The problems of several runs, by id.
+
+    Raises:
+        ExperimentError: Two are called the same, or one was graded in two ways.
+    """
+    problems: dict[str, Problem] = {}
+    graders: dict[str, str] = {}
+    for run in runs:
+        names = run.manifest.configuration.get("graders", ("math",))
+        for id_, problem in run.problems.items():
+            there = problems.setdefault(id_, problem)
+            grader = grader_of(problem, names)
+            other = ""
+            if (there.text, there.before) != (problem.text, problem.before):
+                other = "another text"
+            elif there.answer != problem.answer:
+                other = "another gold answer"
+            elif graders.setdefault(id_, grader) != grader:
+                other = "another grader"
+            if other:
+                raise ExperimentError(
+                    f"problem {id_} has {other} in {run.directory}: use runs of the same problems, "
+                    "graded alike, or give each problem an id of its own"
+                )
+    return problems
 
 
 def _origins(engines: dict[str, str], kind: str) -> dict[str, str]:
