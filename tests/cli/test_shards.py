@@ -13,7 +13,10 @@ import pytest
 from tests.support.records import content
 from tests.support.tts_run import Command
 from tts_runtime.cli.merging import merge_command
+from tts_runtime.record.files import MANIFEST, read_manifest, seal_of
+from tts_runtime.record.manifest import ShardOf
 from tts_runtime.record.reader import open_run
+from tts_runtime.runs.rundir import write
 
 ENGINES = ("--policy", "sim", "--scorer", "prm=sim", "--problems", "many.jsonl")
 RUN = ("majority", "best_of_n", "--set", "n=2", *ENGINES)
@@ -85,6 +88,44 @@ def test_shards_that_are_no_whole_run_are_refused(
     assert not list(Path().glob("*merged*"))
     assert tts_run(*RUN, "--out", "parts", "--shard", "2/3")[0] == 0
     assert merge_command(["parts", *out]) == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "was", "now"),
+    [
+        (("--limit", "4"), ("--limit", "4", "--offset", "3"), "", ""),
+        (("--shuffle", "1"), ("--shuffle", "2"), "", ""),
+        ((), (), "6 + 1", "6 + 2"),
+        ((), (), '"answer": 7', '"answer": 8'),
+    ],
+)
+def test_shards_of_other_problems_are_refused(
+    tts_run: Command,
+    capsys: pytest.CaptureFixture[str],
+    first: tuple[str, ...],
+    second: tuple[str, ...],
+    was: str,
+    now: str,
+) -> None:
+    assert tts_run(*RUN, *first, "--out", "parts", "--shard", "1/2")[0] == 0
+    problems = Path("many.jsonl")
+    problems.write_text(problems.read_text().replace(was, now))
+    assert tts_run(*RUN, *second, "--out", "parts", "--shard", "2/2")[0] == 0
+    said = refused(capsys, "parts", "--out", "merged")
+    assert "of different runs (other problems, or in another order)" in said
+
+
+def test_shards_of_before_are_merged(tts_run: Command) -> None:
+    sharded(tts_run, 2)
+    for place in Path("parts").iterdir():
+        manifest = read_manifest(place)
+        assert manifest.shard is not None
+        old = manifest.model_copy(
+            update={"shard": ShardOf(**manifest.shard.model_dump(exclude={"digest"}))}
+        )
+        text = old.model_dump_json(indent=2, by_alias=True, exclude_none=True)
+        write(place / MANIFEST, seal_of("", "", MANIFEST).document(text))
+    assert merge_command(["parts", "--out", "merged"]) == 0
 
 
 def test_what_lies_beside_the_merged_run_stays(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -139,6 +140,14 @@ def problem_line(problem: Problem) -> dict[str, Any]:
     if problem.grader is not None:
         line["grader"] = problem.grader
     return line
+
+
+def digest_of(problems: Iterable[Problem]) -> str:
+    """A digest of problems in their order: everything that a record has of them."""
+    digest = sha256()
+    for problem in problems:
+        digest.update(json.dumps(problem_line(problem)).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def read_problems(

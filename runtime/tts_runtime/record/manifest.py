@@ -41,6 +41,7 @@ class ShardOf(BaseModel):
     index: int = Field(ge=1, description="From 1")
     of: int = Field(ge=1, description="How many parts the run has")
     problems: int = Field(ge=0, description="Of the whole run; this part has every `of`-th")
+    digest: str | None = Field(default=None, description="Of these problems, in their order")
 
 
 class Manifest(BaseModel):

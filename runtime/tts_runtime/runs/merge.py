@@ -121,6 +121,9 @@ def _check(parts: Sequence[Run]) -> None:
             differs = f"one of {shape.of} shards, one of {other.of}"
         if not differs and other.problems != shape.problems:
             differs = f"{shape.problems} problems there, {other.problems} here"
+        # Older parts have no digest.
+        if not differs and len({shape.digest, other.digest} - {None}) > 1:
+            differs = "other problems, or in another order"
         if not differs and _models(part) != _models(first):
             differs = "engines of other sizes"
         if differs:

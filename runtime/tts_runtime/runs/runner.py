@@ -32,7 +32,7 @@ from tts_runtime.executor.problem import Events, ProblemLike
 from tts_runtime.graders import DEFAULT, Graders
 from tts_runtime.problems import Problem
 from tts_runtime.problems.model import Trial
-from tts_runtime.record.files import REPLIES, read_manifest
+from tts_runtime.record.files import REPLIES, digest_of, read_manifest
 from tts_runtime.record.manifest import (
     SCHEMA,
     Manifest,
@@ -93,7 +93,8 @@ async def run_plans(
     part: ShardOf | None = None
     if settings.shard is not None:
         index, of = settings.shard.index, settings.shard.of
-        part = ShardOf(index=index, of=of, problems=len(problems))
+        digest = digest_of(problems)
+        part = ShardOf(index=index, of=of, problems=len(problems), digest=digest)
         problems = settings.shard.part(problems)
         if settings.out is not None:
             settings = replace(settings, out=settings.shard.folder(settings.out))
