@@ -119,6 +119,18 @@ def test_the_budget_ratio_of_a_known_world() -> None:
     assert budget_ratio([each for each in worse if each], baseline[-1])[0] is None
 
 
+def test_the_choice_that_is_the_baseline_has_its_budget() -> None:
+    """Both costs are of the problems that were drawn: what is dear for one is so for the other."""
+    random = Random(5)
+    one = TuningCandidate(
+        "one", {id_: Measured(1, 1, random.choice((100.0, 5000.0))) for id_ in PROBLEMS}
+    )
+    point = tuned([one], BINS, baseline=one)
+    assert point is not None
+    assert budget_ratio([point], one) == pytest.approx((1, 1, 1))
+    assert point.cost == pytest.approx(sum(point.costs.values()) / len(PROBLEMS))
+
+
 def test_bins_are_those_of_the_papers_and_of_above() -> None:
     ease = {"a": 1.0, "b": 0.51, "c": 0.5, "d": 0.11, "e": 0.1, "f": 0.0}
     assert list(bins_of(ease, ABSOLUTE).values()) == [0, 0, 1, 1, 2, 2]

@@ -52,7 +52,7 @@ class TunedPoint:
             baseline in this bin.
         choice: Per bin, the strategy chosen on all problems: what is written.
         right: Per problem, right answers and answers of what the other half of the problems chose.
-        cost: Mean cost of these, per problem.
+        costs: Per problem, the mean cost of these, with the cost of finding its bin.
         ceiling: Accuracy of the best choice per bin on the very problems that it is measured on:
             no choice by these bins from these strategies can be better here.
         best_single: The best one strategy for all problems, chosen as the bins' are; its accuracy.
@@ -62,7 +62,7 @@ class TunedPoint:
     baseline: str | None
     choice: tuple[str, ...]
     right: Mapping[str, tuple[int, int]]
-    cost: float
+    costs: Mapping[str, float]
     ceiling: float
     best_single: float
 
@@ -70,6 +70,11 @@ class TunedPoint:
     def accuracy(self) -> float:
         """Validated: each problem by the choice of the half that it is not in."""
         return _share(self.right.values())
+
+    @property
+    def cost(self) -> float:
+        """The mean of `costs`."""
+        return sum(self.costs.values()) / len(self.costs)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -157,20 +162,20 @@ def tuned(
     if final is None:
         return None
     right: dict[str, tuple[int, int]] = {}
-    cost = 0.0
+    costs: dict[str, float] = {}
     for side, chosen in zip(sides, validated, strict=True):
         assert chosen is not None
         for id_ in side:
             name, measured = chosen[bins[id_]].name, chosen[bins[id_]].measured[id_]
             right[id_] = (measured.right, measured.answers)
-            cost += measured.cost + extra.get(name, 0.0)
+            costs[id_] = measured.cost + extra.get(name, 0.0)
     best = _share([_counts(final[bins[id_]], id_) for id_ in everything])
     return TunedPoint(
         budget,
         None if baseline is None else baseline.name,
         tuple(each.name for each in final),
         right,
-        cost / len(everything),
+        costs,
         best,
         _single(candidates, sides, allowed_cost=_budget(baseline, budget, everything)),
     )
@@ -238,12 +243,18 @@ def _ratio(
     points: Sequence[TunedPoint], baseline: TuningCandidate, ids: Sequence[str]
 ) -> float | None:
     target = _accuracy(baseline, ids)
-    curve = sorted((each.cost, _share([each.right[id_] for id_ in ids])) for each in points)
+    curve = sorted(
+        (
+            sum(each.costs[id_] for id_ in ids) / len(ids),
+            _share([each.right[id_] for id_ in ids]),
+        )
+        for each in points
+    )
     before: tuple[float, float] | None = None
     for cost, accuracy in curve:
         if accuracy >= target:
             at = cost
-            if before is not None and accuracy > before[1]:
+            if before is not None and accuracy > before[1] and before[0] > 0:
                 part = (target - before[1]) / (accuracy - before[1])
                 at = exp(log(before[0]) + part * (log(cost) - log(before[0])))
             return _cost(baseline, ids) / at if at else None
