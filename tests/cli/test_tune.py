@@ -14,10 +14,10 @@ from tests.support.tts_run import Command
 from tts_runtime.cli.command import run_command
 from tts_runtime.cli.metrics import metrics_command
 from tts_runtime.cli.rated import write_problems
-from tts_runtime.cli.tune import tune_command
+from tts_runtime.cli.tune import _overheads, tune_command
 from tts_runtime.problems import Problem, problems_named
 from tts_runtime.record.reader import open_run
-from tts_runtime.stats.load import ExperimentError
+from tts_runtime.stats.load import ExperimentError, read_experiment
 from tts_runtime.stats.samples import samples_of
 
 Call = Callable[..., tuple[int, str, str]]
@@ -79,6 +79,31 @@ def test_probes_are_free_where_they_are_drawn_anyway(grid: Path, call: Call) -> 
     assert code == 0
     rows = [line.split()[0] for line in out.splitlines() if line.startswith(" best_of_n")]
     assert rows == ["best_of_n[n=2]", "best_of_n[n=6]"]  # n=1 cannot pay for the second probe
+
+
+def test_what_probes_cost_is_a_mean_over_all_problems(grid: Path) -> None:
+    """Votes end once they are decided: what they draw of the probes is another number each time."""
+    experiment = read_experiment([grid / "run"])
+    drawn = [
+        sum(node.op == "expand" for node in tree.nodes.values())
+        for tree in open_run(grid / "run").strategy("majority[n=6]").trees()
+    ]
+    assert len(drawn) == 48
+    share = sum(drawn) / (6 * len(drawn))
+    assert share not in (drawn[0] / 6, 1)
+    overheads = _overheads(experiment, "best_of_n[n=6]", None, 6, 100.0)
+    assert overheads["majority[n=6]"] == pytest.approx(100 * (1 - share))
+    assert overheads["best_of_n[n=6]"] == 0
+    assert _overheads(experiment, "best_of_n[n=6]", "prm", 6, 100.0)["majority[n=6]"] == 100
+
+
+def test_one_problem_is_too_few(grid: Path, call: Call, tts_run: Command) -> None:
+    for count in (1, 2):
+        arguments = ("best_of_n", "majority", "--set", "n=2", "--policy", "sim", "--quiet")
+        options = ("--scorer", "prm=sim", "--limit", str(count), "--out", f"of{count}")
+        assert tts_run(*arguments, *options, "--problems", str(grid / "problems.jsonl"))[0] == 0
+        code, _, err = call(tune_command, f"of{count}", "--difficulty", "field:rate", "--bins", "2")
+        assert (code, "to one problem only" in err) == ((2, True) if count == 1 else (0, False))
 
 
 def test_a_solution_that_a_limit_cut_is_a_sample(tts_run: Command) -> None:

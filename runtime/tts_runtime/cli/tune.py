@@ -29,7 +29,7 @@ from tts_runtime.stats.difficulty import (
 )
 from tts_runtime.stats.load import COSTS, Experiment, ExperimentError, read_experiment
 from tts_runtime.stats.paired import PairedComparison, compare
-from tts_runtime.stats.samples import scorers_of, shared_draws, whole
+from tts_runtime.stats.samples import own_draws, scorers_of, whole
 from tts_runtime.stats.tuned_file import ChangedError, FromField, Predicted, base_of, tuned_source
 from tts_runtime.stats.tuning import TunedPoint, TuningCandidate, budget_ratio, tuned
 
@@ -139,6 +139,11 @@ def _tune(options: Namespace) -> int:
     if options.out is not None:
         _check_out(Path(options.out))
     experiment = read_experiment(options.directories)
+    if len(experiment.problems) < 2:
+        raise ExperimentError(
+            "all strategies have a graded answer to one problem only: a choice is made on some "
+            "problems and measured on others"
+        )
     oracles = [name for name, each in experiment.records.items() if _knows_answer(each.plan)]
     candidates = [each for each in experiment.candidates(cost) if each.name not in oracles]
     if not candidates:
@@ -150,7 +155,7 @@ def _tune(options: Namespace) -> int:
             f"only {candidates[0].name} is recorded, so there is nothing to choose: add runs of "
             "other strategies, or of other values (`tts-run --sweep`)"
         )
-    bins = _bins(options, experiment, candidates, cost)
+    bins = _bins(options, experiment, cost)
     baseline = _baseline(options.baseline, experiment, candidates)
     if not baseline and not budgets:
         raise UsageError("name a --budget, or the --baseline to compare with")
@@ -180,9 +185,7 @@ def _tune(options: Namespace) -> int:
     return 0
 
 
-def _bins(
-    options: Namespace, experiment: Experiment, candidates: Sequence[TuningCandidate], cost: str
-) -> _Bins:
+def _bins(options: Namespace, experiment: Experiment, cost: str) -> _Bins:
     kind = options.difficulty or "oracle"
     field = kind.removeprefix("field:") if kind.startswith("field:") else ""
     source = FromField(field or "pass_rate")
@@ -212,7 +215,8 @@ def _bins(
                 raise UsageError(f"--probes: {probe} has {fewest} samples of a problem")
             first = [replace(each, samples=each.samples[:probes]) for each in sampled]
             ease = predicted(first, str(scorer))
-            measured = next(prices for prices in candidates if prices.name == probe).measured
+            every = {each.name: each for each in experiment.candidates(cost)}
+            measured = every[probe].measured
             prices = [measured[s.problem].cost * probes / len(s.samples) for s in sampled]
             price = sum(prices) / len(prices)
             scored = str(scorer) if cost == "flops" else None
@@ -245,13 +249,23 @@ def _bins(
 def _overheads(
     experiment: Experiment, probe: str, scored: str | None, probes: int, price: float
 ) -> dict[str, float]:
-    """The extra cost of probes for each strategy: nothing if it draws and scores the same ones."""
-    probed = next(experiment.records[probe].trees())
+    """The extra cost of probes for each strategy: nothing for those that it draws and scores too.
+
+    Strategies draw as many as a problem needs, so this is a mean over all problems and seeds.
+    """
+    sampling = {
+        tree.answer.trial: [each.sampling for each in own_draws(tree)[:1]]
+        for tree in experiment.trees(probe)
+    }
     overheads = {}
-    for name, record in experiment.records.items():
-        drawn = shared_draws(next(record.trees()), probed)[:probes]
-        same = sum(scored is None or scored in each.scores for each in drawn)
-        overheads[name] = price * (probes - same) / probes
+    for name in experiment.records:
+        shared: list[int] = []
+        for tree in experiment.trees(name):
+            as_probed = sampling.get(tree.answer.trial)
+            drawn = [each for each in own_draws(tree) if [each.sampling] == as_probed][:probes]
+            shared.append(sum(scored is None or scored in each.scores for each in drawn))
+        share = sum(shared) / (probes * len(shared)) if shared else 0.0
+        overheads[name] = price * (1 - share)
     return overheads
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tts_runtime.engines.options import parse_name
 from tts_runtime.problems.model import Problem
 from tts_runtime.record.files import MANIFEST
 from tts_runtime.record.grades import grader_of
-from tts_runtime.record.reader import Run, StrategyRecord, open_run
+from tts_runtime.record.reader import Run, StrategyRecord, Tree, open_run
 from tts_runtime.runs.results import Answer
 from tts_runtime.stats.samples import SampledProblem, samples_of
 from tts_runtime.stats.tuning import Measured, TuningCandidate
@@ -67,8 +67,12 @@ class Experiment:
 
     def samples(self, name: str) -> list[SampledProblem]:
         """The solutions of a strategy to these problems."""
+        return [samples_of(tree) for tree in self.trees(name)]
+
+    def trees(self, name: str) -> Iterator[Tree]:
+        """What a strategy did on these problems, under all of its seeds."""
         ids = set(self.problems)
-        return [samples_of(tree) for tree in self.records[name].trees() if tree.problem.id in ids]
+        return (tree for tree in self.records[name].trees() if tree.problem.id in ids)
 
 
 def read_experiment(directories: Sequence[str | Path]) -> Experiment:

@@ -100,23 +100,17 @@ def _cut(node: CandidateRecord) -> bool:
     return node.finish == "length" and (node.sampling or {}).get("unit") == "solutions"
 
 
-def shared_draws(tree: Tree, other: Tree) -> list[CandidateRecord]:
-    """The solutions that a strategy draws from the problem itself, sampled as `other`'s are.
+def own_draws(tree: Tree) -> list[CandidateRecord]:
+    """The solutions that a strategy draws from the problem itself.
 
-    Strategies draw the same of them, in the same order: called after another one, such a strategy
-    pays only for what the other has not drawn (C2, C66).
+    Strategies draw the same of them, in the same order, as far as they sample alike: called after
+    another one, such a strategy pays only for what the other has not drawn (C2, C66).
     """
-
-    def drawn(of: Tree) -> list[CandidateRecord]:
-        nodes = of.nodes.values()
-        return [
-            node
-            for node in nodes
-            if node.op == "expand" and not node.parent and node.stream is None
-        ]
-
-    theirs = drawn(other)
-    return [each for each in drawn(tree) if theirs and each.sampling == theirs[0].sampling]
+    return [
+        node
+        for node in tree.nodes.values()
+        if node.op == "expand" and not node.parent and node.stream is None
+    ]
 
 
 def scorers_of(problems: Iterable[SampledProblem]) -> dict[str, bool]:
