@@ -78,6 +78,22 @@ def test_no_difference_seen_is_none_proved() -> None:
     assert (sign_flip_p([]), sign_flip_p([0, 0])) == (1.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("clusters", "low", "high"),
+    [
+        ([(1, 1)], -0.95, 1),
+        ([(-1, 1)], -1, 0.95),
+        ([(1, 1)] * 6, 2 * 0.025 ** (1 / 6) - 1, 1),
+        ([(2, 2), (1, 1), (3, 3)], 2 * 0.025 ** (1 / 3) - 1, 1),
+        ([(1, 2), (2, 4)], 1.5 * 0.025**0.5 - 1, 1 - 0.5 * 0.025**0.5),
+    ],
+)
+def test_a_difference_of_every_problem_is_none_of_all(
+    clusters: list[tuple[int, int]], low: float, high: float
+) -> None:
+    assert paired_interval(clusters) == pytest.approx((low, high))
+
+
 def test_equal_strategies_are_told_apart_as_rarely_as_said() -> None:
     rng = np.random.default_rng(3)
     wrong = covered = 0

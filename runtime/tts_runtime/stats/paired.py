@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -144,9 +145,9 @@ def paired_interval(
         resamples: How many.
 
     Returns:
-        The interval; (-1, 1) without problems. Where no problem differs every resample is 0, so the
-        interval is that of the share of problems that could differ all the same (Clopper and
-        Pearson 1934).
+        The interval; (-1, 1) without problems. Where the difference is the same on every problem so
+        are all resamples, and the interval is that of the share of problems where it could be
+        another all the same (Clopper and Pearson 1934), up to -1 or 1.
     """
     import numpy as np
 
@@ -154,9 +155,10 @@ def paired_interval(
     if not count:
         return -1.0, 1.0
     kinds = Counter(clusters)
-    if all(total == 0 for total, _ in kinds):
-        most = 1 - (_LEVEL / 2) ** (1 / count)
-        return -most, most
+    if len({Fraction(total, trials) for total, trials in kinds}) == 1:
+        total, trials = clusters[0]
+        mean, most = total / trials, 1 - (_LEVEL / 2) ** (1 / count)
+        return mean - most * (1 + mean), mean + most * (1 - mean)
     values = np.array(list(kinds), dtype=float)
     often = np.array(list(kinds.values()), dtype=float)
     drawn = np.random.default_rng(0).multinomial(count, often / count, size=resamples)
