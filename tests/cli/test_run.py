@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.tts_run import SIM, Command
+from tts_runtime.runs.sweeps import _read, swept
 
 
 def test_one_json_object_per_strategy(tts_run: Command) -> None:
@@ -203,6 +204,26 @@ def test_sweeps_that_cannot_be_read(tts_run: Command, sweep: str) -> None:
     code, _, err = tts_run("majority", *SIM, "--sweep", sweep)
     assert code == 2
     assert f"--sweep {sweep}" in err
+
+
+@pytest.mark.parametrize(
+    ("listed", "values"),
+    [
+        ("beam_search(width=2,depth=3), dvts", ["beam_search(width=2,depth=3)", "dvts"]),
+        ('f(g(1,2),"),\\",(",3),h', ['f(g(1,2),"),\\",(",3)', "h"]),
+        (':(,:),"a,b"', [":(", ":)", '"a', 'b"']),
+        ("f(1,2", ["f(1", "2"]),
+    ],
+)
+def test_values_of_a_sweep_may_have_arguments(listed: str, values: list[str]) -> None:
+    assert _read(f"x={listed}") == ("x", values)
+
+
+def test_calls_are_swept_over() -> None:
+    sweep = "on_hard=beam_search(width=2,depth=3),dvts"
+    [first, second], _ = swept(["compute_optimal_oracle"], {}, [sweep])
+    assert first.strategy == "compute_optimal_oracle[on_hard=beam_search(width=2,depth=3)]"
+    assert second.parameters["on_hard"] == "dvts"
 
 
 def test_values_of_a_sweep_differ_as_numbers(tts_run: Command) -> None:

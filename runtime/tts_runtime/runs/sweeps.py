@@ -102,7 +102,7 @@ def _at(values: str, diagnostic: Diagnostic) -> Diagnostic:
 def _read(sweep: str) -> tuple[str, list[str]]:
     """The parameter of a `--sweep`, and its values."""
     name, _, listed = (part.strip() for part in sweep.partition("="))
-    values = [value.strip() for value in listed.split(",")]
+    values = _parts(listed)
     if not name.isidentifier() or not values or not all(values):
         raise SweepError(f"--sweep {sweep}: expected NAME=VALUE,VALUE,..., such as n=1,2,4")
     if len(values) == 1 and ".." in values[0]:
@@ -115,6 +115,25 @@ def _read(sweep: str) -> tuple[str, list[str]]:
     if len(set(values)) < len(values):
         raise SweepError(f"--sweep {sweep}: `{name}` has a value twice, or is in --set too")
     return name, values
+
+
+def _parts(listed: str) -> list[str]:
+    """Values between commas, but for those of arguments: `dvts(n=4, width=2),mcts` are two."""
+    parts, depth, quoted, before = [""], 0, False, ""
+    for letter in listed:
+        if quoted:
+            quoted = letter != '"' or before == "\\"
+        elif letter == "(":
+            depth += bool(depth or before.isalnum() or before == "_")
+        elif depth:
+            depth -= letter == ")"
+            quoted = letter == '"'
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+        before = letter
+    return [part.strip() for part in (listed.split(",") if depth else parts)]
 
 
 def _whole(sweep: str, texts: Sequence[str]) -> list[int]:
