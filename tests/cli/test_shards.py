@@ -160,6 +160,11 @@ def test_no_whole_run_among_its_parts(tts_run: Command, capsys: pytest.CaptureFi
     assert merge_command(["moved/a", "moved/b", "--out", "moved/whole"]) == 0
 
 
+def test_a_part_without_problems_has_no_seeds(tts_run: Command) -> None:
+    _, out, _ = tts_run(*RUN, "--limit", "1", "--out", "parts", "--shard", "2/2")
+    assert "; problems many.jsonl (0)\n" in out
+
+
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "1/0", "-1/2", "1/2/3", "", "a/b"])
 def test_no_such_shard(tts_run: Command, shard: str) -> None:
     code, _, err = tts_run(*RUN, "--out", "parts", f"--shard={shard}")

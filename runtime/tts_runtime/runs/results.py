@@ -286,7 +286,7 @@ def named_in(summaries: Sequence[Summary]) -> str:
     parts.append(f"problems {first.problem_set or 'given'} ({first.problems:,})")
     if first.graders != ("math",):
         parts.append(f"graded by {', '.join(first.graders)}")
-    return "; ".join([*parts, in_words(first.seeds)])
+    return "; ".join([*parts, in_words(first.seeds)] if first.seeds else parts)
 
 
 def _answers(answers: Sequence[Answer]) -> str:
