@@ -122,7 +122,7 @@ def test_tune_writes_a_strategy_that_runs(grid: Path, call: Call, tts_run: Comma
         ("--difficulty", "oracle"),
         ("--difficulty", "field:rate", "--bins", "2"),
         ("--difficulty", "predicted", "--probes", "2", "--bins", "3", "--baseline", "majority"),
-        ("--budget", "50", "--budget", "5000", "--cost", "tokens"),
+        ("--budget", "50", "--budget", "5e3", "--cost", "tokens"),
         ("--cost", "samples", "--budget", "6"),
     ):
         code, out, err = call(tune_command, grid / "run", "-o", "tuned.tts", *options)
@@ -177,6 +177,9 @@ def test_tune_compares_with_the_baseline_at_equal_cost(grid: Path, call: Call) -
         (("--probe", "majorty"), "--probe: `majorty`"),
         (("--baseline", "dvts"), "--baseline: no strategy `dvts` here"),
         (("--budget", "0"), "--budget: must be 1 or more"),
+        (("--budget", "1e999"), "--budget: expected a number, such as 2000 or 2e3, found `1e999`"),
+        (("--budget", "tokens=5"), "expected a number, such as 2000 or 2e3, found `tokens=5`"),
+        (("--budget", "nan"), "expected a number"),
         (("--budget", "1"), "no strategy fits the budget in every bin"),
         (("--difficulty", "predicted", "--probes", "99"), "has 6 samples of a problem"),
         (("--out", "tuned.txt"), "tuned.txt is no file of strategies: name it tuned.tts"),

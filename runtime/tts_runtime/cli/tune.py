@@ -6,6 +6,7 @@ from argparse import SUPPRESS, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf, nan
 from pathlib import Path
 
 from tts_lang.cli.completion import fixed
@@ -135,7 +136,7 @@ def _tune(options: Namespace) -> int:
     if cost not in COSTS:
         hint = did_you_mean(cost, COSTS) or f"there are {', '.join(COSTS)}"
         raise UsageError(f"--cost: `{cost}`: {hint}")
-    budgets = sorted(float(limit_of("--budget", text) or 0) for text in options.budget)
+    budgets = sorted(map(_budget, options.budget))
     if options.out is not None:
         _check_out(Path(options.out))
     experiment = read_experiment(options.directories)
@@ -183,6 +184,19 @@ def _tune(options: Namespace) -> int:
     if options.out is not None:
         _write(Path(options.out), experiment, points[-1], bins, named, cost)
     return 0
+
+
+def _budget(text: str) -> float:
+    """A cost per problem, `2000` or `2e3`."""
+    try:
+        number = float(text.strip().replace("_", ""))
+    except ValueError:
+        number = nan
+    if not abs(number) < inf:
+        raise UsageError(f"--budget: expected a number, such as 2000 or 2e3, found `{text}`")
+    if number < 1:
+        raise UsageError(f"--budget: must be 1 or more, not {text}")
+    return number
 
 
 def _bins(options: Namespace, experiment: Experiment, cost: str) -> _Bins:
