@@ -128,6 +128,54 @@ def test_log_probabilities_are_those_of_a_plain_forward_pass(tmp_path: Path, kin
             assert answer.ids == tuple(expected.argmax(dim=-1).tolist())
 
 
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0] * 4,
+    "long_factor": [4.0] * 4,
+    "original_max_position_embeddings": 64,
+}
+
+
+@pytest.mark.parametrize(
+    ("positions", "rope", "most"),
+    [
+        (256, LONGROPE, 64),
+        (128, {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}, 128),
+    ],
+)
+def test_ropes_that_change_with_the_longest_text_are_refused(
+    tmp_path: Path, positions: int, rope: dict[str, Any], most: int
+) -> None:
+    """Transformers rotates by the longest row of a call, our cached keys by what was before."""
+    import numpy as np
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from tts_runtime.engines.torch.policy import TransformersPolicy
+
+    folder = save_model(
+        tmp_path / "model",
+        byte_level(QWEN_TOKENS),
+        max_position_embeddings=positions,
+        rope_parameters=rope,
+    )
+    for context in (None, most + 1):
+        with pytest.raises(EngineError, match=f"set `context` to at most {most}, or run it"):
+            TransformersPolicy(str(folder), PolicyOptions(context=context))
+    model = TransformersPolicy(str(folder), PolicyOptions(context=most)).model
+    plain = AutoModelForCausalLM.from_pretrained(folder).eval()
+    ids = np.arange(most)[None]
+    with model.turn():
+        cache = model.cache(1)
+        model.extend(ids[:, :-2], np.array([0]), cache)
+        # What fills a row up may lie beyond the window: it changes nothing.
+        hidden = model.extend(np.pad(ids[:, -2:], [(0, 0), (0, 9)]), np.array([most - 2]), cache)
+        found = model.logits(hidden[:, 1])[0]
+        expected = plain(torch.from_numpy(ids)).logits[0, -1]
+    assert found.tolist() == pytest.approx(expected.tolist(), abs=1e-3)
+
+
 class Cramped:
     """A model on a machine that holds at most `rows` rows at once."""
 

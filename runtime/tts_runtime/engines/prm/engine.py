@@ -120,7 +120,7 @@ class FamilyScorer(ScorerEngine):
         reading, outline = opened.reading, opened.outline
         placement = Placement(options.device, options.dtype, options.threads)
         generative = reading.head is HeadKind.VERDICT
-        model = TransformersModel(opened.files, placement, head=generative)
+        model = TransformersModel(opened.files, placement, head=generative, window=outline.context)
         self.card = model.card
         self.family = outline.name
         self.steps = outline.steps

@@ -33,6 +33,8 @@ _LENGTHS = 32
 _ROWS = 8
 #: Parameters from which matrix products on a CPU gain by more threads than one.
 _LARGE = 100_000_000
+#: Tokens that are read when a model is opened, to compare with transformers' own way.
+_TRIED = 8
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -73,12 +75,20 @@ class TransformersModel:
         files: Its folder.
         placement: Device and dtype.
         head: Load the language-model head too; `logits` needs it.
+        window: Tokens that a row has at most; all positions if absent.
 
     Raises:
         EngineError: Not a causal model whose attention can be run row by row.
     """
 
-    def __init__(self, files: ModelFiles, placement: Placement, *, head: bool = True) -> None:
+    def __init__(
+        self,
+        files: ModelFiles,
+        placement: Placement,
+        *,
+        head: bool = True,
+        window: int | None = None,
+    ) -> None:
         self.device, dtype = placement.resolved()
         model = _loaded(files, dtype, self.device, head)
         self.parameters = sum(tensor.numel() for tensor in model.parameters())
@@ -87,7 +97,9 @@ class TransformersModel:
         if head:
             self._base, self._head = _split(model, files)
         self._config = model.config.get_text_config()
-        self._last_position = (files.positions or 1 << 30) - 1
+        window = window or files.positions or 1 << 30
+        _check_rotation(files, self._config, window)
+        self._last_position = max(window, _TRIED) - 1
         layers = int(self._config.num_hidden_layers)
         self.card = Model(self.parameters, layers, int(self._config.hidden_size))
         self._windows = _windows(files, self._config)
@@ -149,7 +161,7 @@ class TransformersModel:
         result = self._base(
             input_ids=ids.to(self.device),
             attention_mask=self._masks(positions, length),
-            # Padding may point past the last position that a model knows.
+            # Padding may point past the last position that a model knows, or that `window` allows.
             position_ids=positions.clamp(max=self._last_position),
             past_key_values=_Places(cache, positions, length),
             use_cache=True,
@@ -177,7 +189,7 @@ class TransformersModel:
 
     def _cache_shape(self, files: ModelFiles, dtype: torch.dtype) -> CacheShape:
         """Reads a few tokens in transformers' own way, then in ours: both must agree."""
-        ids = torch.arange(8)[None] % self.vocabulary
+        ids = torch.arange(_TRIED)[None] % self.vocabulary
         with torch.inference_mode():
             expected = self._base(input_ids=ids.to(self.device), use_cache=True)
             stored = getattr(expected.past_key_values, "layers", None) or ()
@@ -195,7 +207,7 @@ class TransformersModel:
             try:
                 parts = [
                     self._extend(ids[:, start:stop], torch.tensor([start]), cache)
-                    for start, stop in ((0, 5), (5, 8))
+                    for start, stop in ((0, 5), (5, _TRIED))
                 ]
             except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
                 raise _unusual(files, str(error)) from error
@@ -282,6 +294,27 @@ def _windows(files: ModelFiles, config: Any) -> dict[str, int]:
     if kinds - set(known):
         raise _unusual(files, f"layers of kind {', '.join(sorted(kinds - set(known)))}")
     return {kind: known[kind] for kind in sorted(kinds)}
+
+
+def _check_rotation(files: ModelFiles, config: Any, window: int) -> None:
+    """Refuses windows in which rotary frequencies depend on the longest text of a call.
+
+    Cached keys were rotated by other frequencies then, and rows change each other's numbers.
+    """
+    rope = getattr(config, "rope_parameters", None) or {}
+    for each in (rope, *rope.values()):  # one for all layers, or one for each kind of layer
+        kind = each.get("rope_type") or "" if isinstance(each, dict) else ""
+        if kind != "longrope" and "dynamic" not in kind:
+            continue
+        most = int(config.max_position_embeddings)
+        if kind == "longrope":
+            most = int(each["original_max_position_embeddings"])
+        if window > most:
+            raise EngineError(
+                f"`{files.name}`: its rotary embeddings ({kind}) change for all positions of a "
+                f"text that grows longer than {most} tokens, which the transformers engine cannot "
+                f"follow: set `context` to at most {most}, or run it through vLLM"
+            )
 
 
 def _unusual(files: ModelFiles, why: str) -> EngineError:

@@ -37,7 +37,7 @@ class TransformersPolicy(PolicyEngine):
         visible = (thinking.begin, thinking.end) if thinking else ()
         self.tokenizer = HuggingFaceTokenizer(files.folder, visible)
         placement = Placement(options.device, options.dtype, options.threads)
-        self.model = TransformersModel(files, placement)
+        self.model = TransformersModel(files, placement, window=self.binding.context)
         self.card = self.model.card
         # Numbers round by batch shape, narrow ones so that a stream may draw another token (C63).
         self.exact, self.same_bits = self.model.dtype == "float32", False
