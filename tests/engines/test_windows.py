@@ -26,6 +26,7 @@ def files(**config: Any) -> ModelFiles:
     [
         ({"max_position_embeddings": 4096}, 4096),
         ({"n_positions": 1024}, 1024),
+        ({"max_seq_len": 2048}, 2048),
         ({"text_config": {"max_position_embeddings": 512}}, 512),
         ({"max_position_embeddings": 4096, "rope_scaling": None}, 4096),
         # Llama 3.1, Phi-4-mini, Gemma 3: what the configuration says is the stretched length.

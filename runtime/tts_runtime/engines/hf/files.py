@@ -45,7 +45,7 @@ class ModelFiles:
         the scaled length already (llama3, longrope, Gemma 3).
         """
         config = self.config.get("text_config", self.config)
-        for key in ("max_position_embeddings", "n_positions", "max_sequence_length"):
+        for key in ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len"):
             if isinstance(config.get(key), int) and config[key] > 0:
                 return _stretched(config, int(config[key]))
         return None

@@ -92,11 +92,16 @@ class TransformersModel:
         self.device, dtype = placement.resolved()
         model = _loaded(files, dtype, self.device, head)
         self.parameters = sum(tensor.numel() for tensor in model.parameters())
+        self._config = model.config.get_text_config()
+        self._config.output_router_logits = (
+            False  # of mixtures of experts: only training needs them
+        )
+        ids = torch.arange(_TRIED)[None] % model.get_input_embeddings().weight.shape[0]
+        plain = _plain_logits(model, ids) if head else None
         self._base: Any = model
-        self._head: Any = None
+        self._head: _Head | None = None
         if head:
             self._base, self._head = _split(model, files)
-        self._config = model.config.get_text_config()
         window = window or files.positions or 1 << 30
         _check_rotation(files, self._config, window)
         self._last_position = max(window, _TRIED) - 1
@@ -104,7 +109,7 @@ class TransformersModel:
         self.card = Model(self.parameters, layers, int(self._config.hidden_size))
         self._windows = _windows(files, self._config)
         self.threads = placement.threads_for(self.parameters)
-        self._shape = self._cache_shape(files, dtype)
+        self._shape = self._cache_shape(files, dtype, ids, plain)
 
     #: See `Forward`.
     packs = False
@@ -173,8 +178,7 @@ class TransformersModel:
         """See `Forward`."""
         if self._head is None:
             raise EngineError("this model was loaded without its language-model head")
-        logits: Tensor = self._head(inputs_embeds=hidden[:, None]).logits[:, 0]
-        return logits
+        return self._head.logits(hidden)
 
     def _masks(self, positions: Tensor, length: int) -> Tensor | dict[str, Tensor]:
         places = torch.arange(length, device=positions.device)
@@ -187,9 +191,13 @@ class TransformersModel:
             masks[kind] = mask.masked_fill_(hidden, -torch.inf)[:, None]
         return masks if len(masks) > 1 else next(iter(masks.values()))
 
-    def _cache_shape(self, files: ModelFiles, dtype: torch.dtype) -> CacheShape:
-        """Reads a few tokens in transformers' own way, then in ours: both must agree."""
-        ids = torch.arange(_TRIED)[None] % self.vocabulary
+    def _cache_shape(
+        self, files: ModelFiles, dtype: torch.dtype, ids: Tensor, plain: Tensor | None
+    ) -> CacheShape:
+        """Reads a few tokens in transformers' own way, then in ours: both must agree.
+
+        So must logits with `plain`, those of the whole model.
+        """
         with torch.inference_mode():
             expected = self._base(input_ids=ids.to(self.device), use_cache=True)
             stored = getattr(expected.past_key_values, "layers", None) or ()
@@ -209,12 +217,14 @@ class TransformersModel:
                     self._extend(ids[:, start:stop], torch.tensor([start]), cache)
                     for start, stop in ((0, 5), (5, _TRIED))
                 ]
+                hidden = torch.cat(parts, dim=1)
+                logits = None if plain is None else self.logits(hidden[0])
             except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
                 raise _unusual(files, str(error)) from error
-        found, wanted = torch.cat(parts, dim=1).float(), expected.last_hidden_state.float()
-        tolerance = 1e-3 if dtype == torch.float32 else 0.1
-        if float((found - wanted).abs().max()) > tolerance * float(1 + wanted.abs().max()):
+        if not _close(hidden, expected.last_hidden_state):
             raise _unusual(files, "reading in pieces gives other numbers than reading at once")
+        if plain is not None and logits is not None and not _close(logits, plain):
+            raise _unusual(files, "its head gives other numbers apart from its body")
         return self._shape
 
 
@@ -243,11 +253,40 @@ class _Places(TransformersCache):  # type: ignore[misc]  # transformers has no t
         return int(self._positions[0, 0])
 
 
-class _Given(torch.nn.Module):
-    """Stands where a causal model's body was: passes hidden states on to its head."""
+class _Output(BaseModelOutputWithPast):  # type: ignore[misc]  # transformers has no types
+    """What a body gives: hidden states, and nothing of what else a head may look for."""
 
-    def forward(self, inputs_embeds: Tensor, **_: Any) -> BaseModelOutputWithPast:
-        return BaseModelOutputWithPast(last_hidden_state=inputs_embeds)
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
+class _States(torch.nn.Module):
+    """Stands where a causal model's body was: whatever it is called with, it gives `hidden`."""
+
+    hidden: Tensor
+
+    def forward(self, *_: Any, **__: Any) -> _Output:
+        return _Output(last_hidden_state=self.hidden)
+
+    @property
+    def decoder(self) -> _States:
+        """OPT's head calls this part of the body."""
+        return self
+
+
+class _Head:
+    """A causal model without its body: what it does to hidden states, whatever that is."""
+
+    def __init__(self, model: Any, states: _States) -> None:
+        self._model = model
+        self._states = states
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits [rows, vocabulary] of hidden states [rows, hidden]."""
+        self._states.hidden = hidden[:, None]
+        logits: Tensor = self._model(inputs_embeds=hidden[:, None]).logits[:, 0]
+        return logits
 
 
 def _loaded(files: ModelFiles, dtype: torch.dtype, device: str, head: bool) -> Any:
@@ -274,20 +313,37 @@ def _loaded(files: ModelFiles, dtype: torch.dtype, device: str, head: bool) -> A
     return model.to(device).eval()
 
 
-def _split(model: Any, files: ModelFiles) -> tuple[Any, Any]:
+def _plain_logits(model: Any, ids: Tensor) -> Tensor:
+    with torch.inference_mode():
+        logits: Tensor = model(input_ids=ids.to(model.device), use_cache=False).logits[0]
+    return logits
+
+
+def _close(found: Tensor, wanted: Tensor) -> bool:
+    """Whether numbers agree up to rounding."""
+    tolerance = 1e-3 if found.dtype == torch.float32 else 0.1
+    difference = float((found.float() - wanted.float()).abs().max())
+    return difference <= tolerance * float(1 + wanted.float().abs().max())
+
+
+def _split(model: Any, files: ModelFiles) -> tuple[Any, _Head]:
     """Body and head: the head then runs alone, with whatever it does to logits."""
     name = model.base_model_prefix
     body = getattr(model, name, None)
     if body is None or body is model:
         raise _unusual(files, "its body and its head cannot be told apart")
-    setattr(model, name, _Given())
-    return body, model
+    states = _States()
+    setattr(model, name, states)
+    return body, _Head(model, states)
 
 
 def _windows(files: ModelFiles, config: Any) -> dict[str, int]:
     """How far back each kind of layer looks; 0: everything."""
     window = int(getattr(config, "sliding_window", None) or 0)
-    kinds = set(getattr(config, "layer_types", None) or ())
+    # GPT-Neo calls them `attention_layers`; its windows are buffers of its own, not masks.
+    kinds = set(
+        getattr(config, "layer_types", None) or getattr(config, "attention_layers", None) or ()
+    )
     known = {"full_attention": 0, "sliding_attention": window}
     if not kinds:
         return {"full_attention": window}
