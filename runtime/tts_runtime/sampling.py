@@ -31,6 +31,12 @@ NOTHING_ALLOWED = (
     "leads to what `matching` or `one of` asks for"
 )
 
+#: Of a draw from logits that are none.
+NO_NUMBERS = (
+    "the model's numbers are none here (NaN): its weights are damaged, or `dtype` is too narrow "
+    "for it, as float16 is for some; choose `dtype=bfloat16` or `dtype=float32`"
+)
+
 
 def adjust(
     logits: Sequence[float], sampling: Sampling, forbidden: Collection[int] = ()

@@ -223,6 +223,56 @@ def test_a_path_that_does_not_fit_alone_fails(tmp_path: Path) -> None:
         answers(cramped(engine, 0), requests(engine, 2, Limits(5)))
 
 
+class Overflowing:
+    """A model whose numbers are none in one row of its third step."""
+
+    def __init__(self, inner: object, value: float) -> None:
+        self._inner = inner
+        self._value = value
+        self._steps = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def logits(self, hidden: Array) -> Array:
+        logits = self._inner.logits(hidden)  # type: ignore[attr-defined]
+        self._steps += 1
+        if self._steps == 3:
+            logits[0] = self._value
+        return logits
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_path_without_numbers_fails_and_the_others_go_on(tmp_path: Path, value: float) -> None:
+    from tts_runtime.engines.torch.policy import TransformersPolicy
+
+    engine = TransformersPolicy(str(tiny(tmp_path / "model", "llama")))
+    asked = requests(engine, 4, Limits(9))
+    model = cast(Forward, Overflowing(engine.model, value))
+    decoder = Decoder(model, engine.tokenizer, engine.binding, 16, 1000)
+
+    async def main() -> list[Generation | BaseException]:
+        return await asyncio.gather(*map(decoder.submit, asked), return_exceptions=True)
+
+    first, *others = asyncio.run(main())
+    assert isinstance(first, EngineError)
+    assert "numbers are none here (NaN)" in str(first)
+    assert others == answers(engine, asked)[1:]
+    asyncio.run(decoder.close())
+
+
+def test_a_model_without_numbers_is_refused(tmp_path: Path) -> None:
+    import torch
+
+    from tests.support.tiny_hf import add_weights
+    from tts_runtime.engines.torch.policy import TransformersPolicy
+
+    folder = tiny(tmp_path / "model", "llama")
+    add_weights(folder, {"model.norm.weight": torch.full([32], torch.nan)})
+    with pytest.raises(EngineError, match=r"in float32: the model's numbers are none here \(NaN\)"):
+        TransformersPolicy(str(folder))
+
+
 @pytest.mark.parametrize(
     ("tail", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from tts_runtime.engines.batching.sampling import (
 )
 from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.engines.worker import Job
-from tts_runtime.sampling import NOTHING_ALLOWED, ranked
+from tts_runtime.sampling import NO_NUMBERS, NOTHING_ALLOWED, ranked
 
 
 @dataclass(slots=True, eq=False)
@@ -131,6 +132,8 @@ class Batch:
         names = {name for row in rows for name in row.criteria.request.statistics}
         statistics = token_statistics(log_probabilities(logits), names) if names else {}
         for number, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
+            if row.error is None and isnan(chosen[number]):
+                row.error = EngineError(NO_NUMBERS)
             if row.error is None:
                 wanted = row.criteria.request.statistics
                 values = [statistics[name][number] for name in wanted] if wanted else ()

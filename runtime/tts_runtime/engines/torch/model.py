@@ -26,6 +26,7 @@ from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.batching.forward import Integers
 from tts_runtime.engines.hf.files import ModelFiles
 from tts_runtime.engines.torch.kv_cache import CacheShape, TensorCache
+from tts_runtime.sampling import NO_NUMBERS
 
 #: Attention reads places up to the longest row, rounded up to a multiple of this.
 _LENGTHS = 32
@@ -221,6 +222,8 @@ class TransformersModel:
                 logits = None if plain is None else self.logits(hidden[0])
             except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
                 raise _unusual(files, str(error)) from error
+        if not bool(expected.last_hidden_state.isfinite().all()):
+            raise EngineError(f"`{files.name}` in {dtype}: {NO_NUMBERS}".replace("torch.", ""))
         if not _close(hidden, expected.last_hidden_state):
             raise _unusual(files, "reading in pieces gives other numbers than reading at once")
         if plain is not None and logits is not None and not _close(logits, plain):

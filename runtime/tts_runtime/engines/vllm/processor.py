@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import isnan
 from pathlib import Path
 
 import torch
@@ -29,6 +30,7 @@ from tts_runtime.engines.batching.sampling import SamplingColumns, log_probabili
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.stopping import StopCriteria
 from tts_runtime.engines.vllm.protocol import (
+    NO_NUMBERS,
     NOTHING_ALLOWED,
     RANK_TOO_HIGH,
     ProcessorConfig,
@@ -193,8 +195,10 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
             values[number], rows[number].failed = error, True
         if stopped:
             tokens[stopped], values[stopped] = self._config.stop, 0.0
-        for row, value in zip(rows, values[:, 0].tolist(), strict=True):
-            row.note(value)
+        for number, (row, value) in enumerate(zip(rows, values[:, 0].tolist(), strict=True)):
+            if isnan(value):
+                tokens[number], values[number] = self._config.stop, NO_NUMBERS
+            row.note(NO_NUMBERS if isnan(value) else value)
         if not columns.watched:
             return tokens[:, None], values.float()
         log_probs = torch.log_softmax(raw.double(), dim=-1)

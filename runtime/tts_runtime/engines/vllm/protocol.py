@@ -23,6 +23,7 @@ from tts_runtime.steps import NOTHING, StepSplit
 KEY: Final = "tts"
 #: Values of a drawn token that are not log-probabilities.
 NOTHING_ALLOWED: Final = 1.0
+NO_NUMBERS: Final = 1.5
 RANK_TOO_HIGH: Final = 2.0  # plus the number of tokens
 #: Limits of a request that vLLM ends itself.
 _ENDLESS: Final = Limits(1 << 60)
@@ -190,6 +191,8 @@ def read_value(logprob: float) -> float:
     """
     if logprob == NOTHING_ALLOWED:
         raise EngineError(sampling.NOTHING_ALLOWED)
+    if logprob == NO_NUMBERS:
+        raise EngineError(sampling.NO_NUMBERS)
     if logprob >= RANK_TOO_HIGH:
         raise EngineError(
             "`likeliest` asks for more first tokens than the policy has "
