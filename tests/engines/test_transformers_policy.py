@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -308,6 +309,67 @@ def test_models_that_are_none_get_help(tmp_path: Path) -> None:
     metaspace().save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(EngineError, match="cannot be loaded as a causal model"):
         policy_engine(f"transformers:{tmp_path}")
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n"
+
+
+@pytest.mark.parametrize("content", [b"", POINTER, None])
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_weights_that_are_not_whole_are_named(
+    tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    """Empty, not fetched, or without the end."""
+    import torch
+
+    from tts_runtime.engines.hf.files import card, model_files, tensors
+
+    folder = tiny(tmp_path / "model", "llama")
+    file = folder / name
+    if file.suffix == ".bin":
+        (folder / "model.safetensors").unlink()
+        torch.save({"a": torch.ones(1000)}, file)
+    file.write_bytes(file.read_bytes()[:-2000] if content is None else content)
+    files = model_files(str(folder))
+    for reading in (
+        lambda: policy_engine(f"transformers:{folder}"),
+        lambda: tensors(files, ["score.weight"]),
+        lambda: card(files) or tensors(files, ["score.weight"]),
+    ):
+        with pytest.raises(EngineError, match=rf"{name}: is not a complete \w+ file"):
+            reading()
+
+
+def test_weights_of_old_pickles_are_read(tmp_path: Path) -> None:
+    """Files of before torch 1.6 are no archives, and cannot be mapped."""
+    import torch
+
+    from tts_runtime.engines.hf.files import ModelFiles, tensors
+
+    weights = {"score.weight": torch.ones(2, 3)}
+    torch.save(weights, tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    read = tensors(ModelFiles("m", tmp_path, {}), weights)
+    assert read["score.weight"].tolist() == [[1.0] * 3] * 2
+
+
+def test_the_size_of_a_model_is_read_from_its_headers(tmp_path: Path) -> None:
+    from tts_runtime.engines.hf.files import card, model_files
+    from tts_runtime.engines.torch.policy import TransformersPolicy
+
+    folder = tiny(tmp_path / "model", "qwen2")
+    assert card(model_files(str(folder))) == TransformersPolicy(str(folder)).card
+
+
+def test_weights_of_other_sizes_than_the_configuration_says_are_named(tmp_path: Path) -> None:
+    from tests.support.tiny_hf import add_weights
+
+    folder = tiny(tmp_path / "model", "qwen2")
+    wanted = re.escape(
+        "config.json says: model.layers.0.mlp.down_proj.weight (32 x 64, not 32 x 96)"
+    )
+    add_weights(folder, {}, intermediate_size=96)
+    with pytest.raises(EngineError, match=rf"{wanted}, .* and 3 more"):
+        policy_engine(f"transformers:{folder}")
 
 
 def test_a_chat_template_opens_conversations(tmp_path: Path) -> None:

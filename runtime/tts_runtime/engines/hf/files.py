@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
 
 from tts_lang.explain.models import Model
 from tts_runtime.engines.base import EngineError
@@ -53,7 +56,8 @@ class ModelFiles:
     @property
     def architectures(self) -> tuple[str, ...]:
         """Class names of the configuration."""
-        return tuple(self.config.get("architectures") or ())
+        names = self.config.get("architectures")
+        return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def _stretched(config: Mapping[str, Any], positions: int) -> int:
@@ -114,38 +118,84 @@ def model_files(name: str, revision: str | None = None, *, weights: bool = True)
 
 
 def tensors(files: ModelFiles, names: Iterable[str]) -> dict[str, Tensor]:
-    """Some weights by name, in float32; names that the model does not have are omitted."""
+    """Some weights by name, in float32; names that the model does not have are omitted.
+
+    Raises:
+        EngineError: A file of weights is not complete.
+    """
     wanted = set(names)
     found: dict[str, Tensor] = {}
-    for path in sorted(files.folder.glob("*.safetensors")):
-        from safetensors import safe_open
-
-        with safe_open(path, framework="pt") as weights:
+    for path in _paths(files, "*.safetensors"):
+        with _safetensors(path) as weights:
             for name in wanted & set(weights.keys()):
                 found[name] = weights.get_tensor(name).float()
-    for path in sorted(files.folder.glob("pytorch_model*.bin")):
-        import torch  # slow to import, and not needed for tokenizers
-
+    for path in _paths(files, "pytorch_model*.bin"):
         if wanted - set(found):
-            import torch
-
-            weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            weights = _pickled(path)
             found.update({name: weights[name].float() for name in wanted & set(weights)})
     return found
 
 
 def card(files: ModelFiles) -> Model | None:
-    """The size of a model in safetensors files, read from their headers; `None` for others."""
+    """The size of a model in safetensors files, read from their headers; `None` for others.
+
+    Raises:
+        EngineError: A file of weights is not complete.
+    """
     parameters = 0
-    for path in files.folder.glob("*.safetensors"):
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        header.pop("__metadata__", None)
-        parameters += sum(prod(tensor["shape"]) for tensor in header.values())
+    for path in _paths(files, "*.safetensors"):
+        with _safetensors(path) as weights:
+            shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
+        parameters += sum(map(prod, shapes))
     config = files.config.get("text_config", files.config)
     if not parameters:
         return None
     return Model(parameters, config.get("num_hidden_layers", 0), config.get("hidden_size", 0))
+
+
+def check_weights(files: ModelFiles) -> None:
+    """Opens all files of weights, without reading them.
+
+    Raises:
+        EngineError: One is not complete.
+    """
+    for path in _paths(files, "*.safetensors"):
+        with _safetensors(path):
+            pass
+    for path in _paths(files, "pytorch_model*.bin"):
+        _pickled(path)
+
+
+def _paths(files: ModelFiles, pattern: str) -> list[Path]:
+    return sorted(files.folder.glob(pattern))
+
+
+@contextmanager
+def _safetensors(path: Path) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as weights:
+            yield weights
+    except SafetensorError as error:
+        raise _incomplete(path, "safetensors") from error
+
+
+def _pickled(path: Path) -> dict[str, Tensor]:
+    import torch  # slow to import, and not needed for tokenizers
+
+    try:
+        # Files of before torch 1.6 are no archives, and cannot be mapped.
+        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+    except (UnpicklingError, EOFError, RuntimeError) as error:
+        raise _incomplete(path, "PyTorch") from error
+    return dict(weights)
+
+
+def _incomplete(path: Path, kind: str) -> EngineError:
+    return EngineError(
+        f"{path}: is not a complete {kind} file (an interrupted download? a git-lfs pointer?)"
+    )
 
 
 def _downloaded(name: str, revision: str | None, weights: bool) -> Path:

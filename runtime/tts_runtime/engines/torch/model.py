@@ -11,10 +11,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModel, AutoModelForCausalLM
 from transformers import Cache as TransformersCache
@@ -24,7 +26,7 @@ from transformers.utils import logging as transformers_logging
 from tts_lang.explain.models import Model
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.batching.forward import Integers
-from tts_runtime.engines.hf.files import ModelFiles
+from tts_runtime.engines.hf.files import ModelFiles, check_weights
 from tts_runtime.engines.torch.kv_cache import CacheShape, TensorCache
 from tts_runtime.sampling import NO_NUMBERS
 
@@ -302,18 +304,34 @@ def _loaded(files: ModelFiles, dtype: torch.dtype, device: str, head: bool) -> A
             dtype=dtype,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, by name
             # Value-head models of TRL keep their body under this name.
             key_mapping={r"^pretrained_model\.": ""},
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise EngineError(f"`{files.name}` cannot be loaded as a causal model: {error}") from error
+    except (SafetensorError, UnpicklingError, EOFError, RuntimeError):
+        check_weights(files)
+        raise
+    mismatched = sorted(report["mismatched_keys"])
+    if mismatched:
+        shown = [
+            f"{name} ({' x '.join(map(str, there))}, not {' x '.join(map(str, wanted))})"
+            for name, there, wanted in mismatched
+        ]
+        raise EngineError(
+            f"`{files.name}`: the weights are not of the sizes that config.json says: "
+            + _first(shown)
+        )
     missing = sorted(report["missing_keys"])
     if missing:
-        raise EngineError(
-            f"`{files.name}`: the weights lack {', '.join(missing[:3])}"
-            + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        )
+        raise EngineError(f"`{files.name}`: the weights lack {_first(missing)}")
     return model.to(device).eval()
+
+
+def _first(names: list[str]) -> str:
+    """The first three, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _plain_logits(model: Any, ids: Tensor) -> Tensor:
