@@ -285,6 +285,10 @@ def test_a_model_without_numbers_is_refused(tmp_path: Path) -> None:
         ("?binding=qwen2.5-instrct", "did you mean 'qwen2.5-instruct'?"),
         ("?context=9999", "context 9999 is more than the 256 positions"),
         ("?device=cuda", "has no GPU"),
+        ("?device=foo", "device `foo`: expected auto, cpu, cuda, or cuda:1"),
+        ("?device=mps", "device `mps`: expected auto, cpu, cuda, or cuda:1"),
+        ("?device=cuda:", "device `cuda:`: expected auto, cpu, cuda, or cuda:1"),
+        ("?device=cpu:x", "device `cpu:x`: expected auto, cpu, cuda, or cuda:1"),
     ],
 )
 def test_wrong_options_get_help(tmp_path: Path, tail: str, message: str) -> None:
@@ -296,6 +300,19 @@ def test_wrong_options_get_help(tmp_path: Path, tail: str, message: str) -> None
     with pytest.raises(EngineError) as caught:
         policy_engine(f"transformers:{folder}{tail}")
     assert message in str(caught.value)
+
+
+def test_devices_with_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from tts_runtime.engines.torch.model import Placement
+
+    assert Placement("cpu:0").resolved() == Placement("cpu").resolved() == ("cpu", torch.float32)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert Placement("cuda:1").resolved() == ("cuda:1", torch.bfloat16)
+    with pytest.raises(EngineError, match="the last GPU of this machine is `cuda:1`"):
+        Placement("cuda:2").resolved()
 
 
 def test_models_that_are_none_get_help(tmp_path: Path) -> None:

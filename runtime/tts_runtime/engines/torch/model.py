@@ -53,13 +53,21 @@ class Placement:
         """Device and dtype.
 
         Raises:
-            EngineError: There is no such device here.
+            EngineError: No device that this engine runs on, or none that is here.
         """
         device = self.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device.startswith("cuda") and not torch.cuda.is_available():
+        kind, _, number = device.partition(":")
+        if kind not in ("cpu", "cuda") or not (number.isdecimal() or device == kind):
+            raise EngineError(f"device `{device}`: expected auto, cpu, cuda, or cuda:1 and so on")
+        if kind == "cpu":
+            device = kind  # `cpu:0` is the same
+        elif not torch.cuda.is_available():
             raise EngineError(f"device `{device}`: this machine has no GPU that torch can use")
+        elif int(number or 0) >= torch.cuda.device_count():
+            last = torch.cuda.device_count() - 1
+            raise EngineError(f"device `{device}`: the last GPU of this machine is `cuda:{last}`")
         if self.dtype == "auto":
             return device, torch.float32 if device == "cpu" else torch.bfloat16
         return device, _DTYPES[self.dtype]
