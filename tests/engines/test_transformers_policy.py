@@ -389,6 +389,30 @@ def test_weights_of_other_sizes_than_the_configuration_says_are_named(tmp_path: 
         policy_engine(f"transformers:{folder}")
 
 
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [("mistral", ["</s>", "S", "▁S"]), ("mistral", ["</s>", "<0x0A>"]), ("qwen2", ["Ċ", "Ġ"])],
+)
+def test_the_ends_of_a_generation_configuration_are_its_ids(
+    tmp_path: Path, kind: str, names: list[str]
+) -> None:
+    """Names of the vocabulary are no texts: encoded, they are other ids, or several."""
+    import json
+
+    from tts_runtime.engines.hf.bindings import choose_binding
+    from tts_runtime.engines.hf.files import model_files
+    from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
+    from tts_runtime.engines.stopping import end_ids
+
+    folder = tiny(tmp_path / "model", kind)
+    tokenizer = HuggingFaceTokenizer(folder)
+    ids = [tokenizer.token(name) for name in names]
+    assert None not in ids
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": ids}))
+    ends = end_ids(tokenizer, choose_binding(model_files(str(folder)))[0])
+    assert ends == {*ids, tokenizer.token("</s>" if kind == "mistral" else "<|im_end|>")}
+
+
 def test_a_chat_template_opens_conversations(tmp_path: Path) -> None:
     tokenizer = byte_level(LLAMA_TOKENS, begin="<|begin_of_text|>")
     folder = save_model(

@@ -6,7 +6,7 @@ when a later call completes it: generating step by step equals generating at onc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -191,12 +191,17 @@ class StopCriteria:
 def end_ids(tokenizer: Tokenizer, binding: Binding) -> frozenset[int]:
     """The tokens that end a solution.
 
+    A stop text is a name in the vocabulary, as configurations of models say ids by their names
+    here; where there is no such name, what the text is encoded as.
+
     Raises:
         BindingError: A stop text is not one token.
     """
     ends = set()
+    named: Callable[[str], int | None] = getattr(tokenizer, "token", lambda _: None)
     for text in binding.stop:
-        ids = tokenizer.encode(text)
+        token = named(text)
+        ids = tokenizer.encode(text) if token is None else (token,)
         if len(ids) != 1:
             raise BindingError(
                 f"binding of `{binding.name}`: stop text {text!r} is {len(ids)} tokens, but only a "
