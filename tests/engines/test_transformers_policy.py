@@ -328,6 +328,27 @@ def test_models_that_are_none_get_help(tmp_path: Path) -> None:
         policy_engine(f"transformers:{tmp_path}")
 
 
+@pytest.mark.parametrize("chat", [LLAMA_CHAT, None])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"num_attention_heads": 5}, "not a multiple of the number of attention heads"),
+        ({"hidden_size": "32"}, "Field 'hidden_size' expected int"),
+    ],
+)
+def test_wrong_configurations_are_not_the_chat_template_s_fault(
+    tmp_path: Path, chat: str | None, values: dict[str, object], message: str
+) -> None:
+    from tests.support.tiny_hf import add_weights
+
+    folder = save_model(tmp_path / "m", byte_level(LLAMA_TOKENS), end="<|eot_id|>", chat=chat)
+    add_weights(folder, {}, **values)
+    with pytest.raises(EngineError, match="cannot be loaded") as caught:
+        policy_engine(f"transformers:{folder}")
+    assert message in str(caught.value)
+    assert "refuses" not in str(caught.value)
+
+
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n"
 
 

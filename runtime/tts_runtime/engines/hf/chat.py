@@ -46,10 +46,10 @@ class ChatTemplate:
         logging.set_verbosity_error()
         try:
             return AutoTokenizer.from_pretrained(str(self._files.folder), trust_remote_code=False)
-        except (OSError, ValueError, KeyError, ImportError) as error:
+        except Exception as error:  # it reads config.json too, and has errors of its own for that
             raise EngineError(
-                f"the tokenizer of `{self._files.name}` cannot be loaded for its chat template: "
-                f"{error}"
+                f"the tokenizer or the configuration of `{self._files.name}` cannot be loaded for "
+                f"its chat template: {error}"
             ) from error
 
     def render(
@@ -60,8 +60,9 @@ class ChatTemplate:
         reply: bool,
     ) -> str:
         """A conversation as text, special tokens written out; with the opening of a reply."""
+        tokenizer = self._tokenizer
         try:
-            text: str = self._tokenizer.apply_chat_template(
+            text: str = tokenizer.apply_chat_template(
                 [dict(message) for message in messages],
                 tokenize=False,
                 add_generation_prompt=reply,

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModel, AutoModelForCausalLM
@@ -316,7 +317,7 @@ def _loaded(files: ModelFiles, dtype: torch.dtype, device: str, head: bool) -> A
             # Value-head models of TRL keep their body under this name.
             key_mapping={r"^pretrained_model\.": ""},
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (StrictDataclassError, OSError, ValueError, KeyError, ImportError, TypeError) as error:
         raise EngineError(f"`{files.name}` cannot be loaded as a causal model: {error}") from error
     except (SafetensorError, UnpicklingError, EOFError, RuntimeError):
         check_weights(files)
