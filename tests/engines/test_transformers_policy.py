@@ -349,6 +349,13 @@ def test_wrong_configurations_are_not_the_chat_template_s_fault(
     assert "refuses" not in str(caught.value)
 
 
+def test_a_folder_without_a_fast_tokenizer_says_how_to_make_one(tmp_path: Path) -> None:
+    folder = tiny(tmp_path / "model", "llama")
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(EngineError, match=r"no such file; a fast tokenizer is needed.*AutoTok"):
+        policy_engine(f"transformers:{folder}")
+
+
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n"
 
 

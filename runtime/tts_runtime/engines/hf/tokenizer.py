@@ -42,6 +42,12 @@ class HuggingFaceTokenizer:
             data = path.read_bytes()
             self._settings: dict[str, Any] = json.loads(data)
             self._backend = _backend(self._settings, data)
+        except FileNotFoundError as error:
+            raise EngineError(
+                f"{path}: there is no such file; a fast tokenizer is needed, which transformers "
+                "makes of a slow one: `AutoTokenizer.from_pretrained(X).save_pretrained(X)` with X "
+                "the model's folder"
+            ) from error
         except OSError as error:
             raise EngineError(f"{path}: cannot be read ({error.strerror})") from error
         except ValueError as error:
