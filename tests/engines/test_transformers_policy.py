@@ -356,6 +356,17 @@ def test_a_folder_without_a_fast_tokenizer_says_how_to_make_one(tmp_path: Path) 
         policy_engine(f"transformers:{folder}")
 
 
+def test_reward_models_are_no_policies(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from tests.support.tiny_prms import make_outcome, make_qwen_math, make_skywork
+
+    for folder in (make_qwen_math(tmp_path / "prm"), make_outcome(tmp_path / "orm", 1)):
+        with pytest.raises(EngineError, match=rf"--scorer NAME=auto:{folder}"):
+            policy_engine(f"transformers:{folder}")
+    folder = make_skywork(tmp_path / "value")  # a policy of PPO may have the same head
+    policy_engine(f"transformers:{folder}")
+    assert f"make it a scorer, `--scorer NAME=auto:{folder}`" in caplog.text
+
+
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 123\n"
 
 

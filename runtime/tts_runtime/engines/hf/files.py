@@ -117,6 +117,20 @@ def model_files(name: str, revision: str | None = None, *, weights: bool = True)
     )
 
 
+def check_policy(files: ModelFiles) -> None:
+    """Refuses reward models, which are no policies.
+
+    Raises:
+        EngineError: Its architecture is one; the message says what it can be instead.
+    """
+    for name in files.architectures:
+        if name.endswith(("RewardModel", "ForSequenceClassification", "ForTokenClassification")):
+            raise EngineError(
+                f"`{files.name}` is a reward model or a classifier ({name}), which writes nothing: "
+                f"use it as a scorer, `--scorer NAME=auto:{files.name}`"
+            )
+
+
 def tensors(files: ModelFiles, names: Iterable[str]) -> dict[str, Tensor]:
     """Some weights by name, in float32; names that the model does not have are omitted.
 
