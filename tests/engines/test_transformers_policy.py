@@ -172,9 +172,9 @@ def test_ropes_that_change_with_the_longest_text_are_refused(
         model.extend(ids[:, :-2], np.array([0]), cache)
         # What fills a row up may lie beyond the window: it changes nothing.
         hidden = model.extend(np.pad(ids[:, -2:], [(0, 0), (0, 9)]), np.array([most - 2]), cache)
-        found = model.logits(hidden[:, 1])[0]
+        logits = model.logits(hidden[:, 1])[0]
         expected = plain(torch.from_numpy(ids)).logits[0, -1]
-    assert found.tolist() == pytest.approx(expected.tolist(), abs=1e-3)
+    assert logits.tolist() == pytest.approx(expected.tolist(), abs=1e-3)
 
 
 class Cramped:
@@ -337,7 +337,7 @@ def test_models_that_are_none_get_help(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_configurations_are_not_the_chat_template_s_fault(
-    tmp_path: Path, chat: str | None, values: dict[str, object], message: str
+    tmp_path: Path, chat: str | None, values: dict[str, Any], message: str
 ) -> None:
     from tests.support.tiny_hf import add_weights
 
@@ -352,7 +352,7 @@ def test_wrong_configurations_are_not_the_chat_template_s_fault(
 def test_a_folder_without_a_fast_tokenizer_says_how_to_make_one(tmp_path: Path) -> None:
     folder = tiny(tmp_path / "model", "llama")
     (folder / "tokenizer.json").unlink()
-    with pytest.raises(EngineError, match=r"no such file; a fast tokenizer is needed.*AutoTok"):
+    with pytest.raises(EngineError, match=r"a fast tokenizer is needed.*AutoTok"):
         policy_engine(f"transformers:{folder}")
 
 

@@ -44,9 +44,9 @@ class HuggingFaceTokenizer:
             self._backend = _backend(self._settings, data)
         except FileNotFoundError as error:
             raise EngineError(
-                f"{path}: there is no such file; a fast tokenizer is needed, which transformers "
-                "makes of a slow one: `AutoTokenizer.from_pretrained(X).save_pretrained(X)` with X "
-                "the model's folder"
+                f"{path}: cannot be read ({error.strerror}); a fast tokenizer is needed, which "
+                "transformers makes of a slow one: `AutoTokenizer.from_pretrained(X)"
+                ".save_pretrained(X)` with X the model's folder"
             ) from error
         except OSError as error:
             raise EngineError(f"{path}: cannot be read ({error.strerror})") from error

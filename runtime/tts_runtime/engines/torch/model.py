@@ -349,10 +349,10 @@ def _plain_logits(model: Any, ids: Tensor) -> Tensor:
     return logits
 
 
-def _close(found: Tensor, wanted: Tensor) -> bool:
+def _close(numbers: Tensor, wanted: Tensor) -> bool:
     """Whether numbers agree up to rounding."""
-    tolerance = 1e-3 if found.dtype == torch.float32 else 0.1
-    difference = float((found.float() - wanted.float()).abs().max())
+    tolerance = 1e-3 if numbers.dtype == torch.float32 else 0.1
+    difference = float((numbers.float() - wanted.float()).abs().max())
     return difference <= tolerance * float(1 + wanted.float().abs().max())
 
 
