@@ -17,9 +17,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
+import sysconfig
 import traceback
-from asyncio import to_thread
+from asyncio import CancelledError, current_task, to_thread
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -39,6 +41,11 @@ GROUPS: Final = {
     "problem set": "tts_lang.problems",
 }
 _MARK: Final = "__tts_plugin__"
+#: Folders whose lines are not the user's: this package, the standard library, what is installed.
+_OWN: Final = f"{Path(__file__).parent}{os.sep}"
+_LIBRARIES: Final = tuple(
+    f"{sysconfig.get_path(kind)}{os.sep}" for kind in ("stdlib", "platstdlib", "purelib", "platlib")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,25 +175,86 @@ def _module(name: str, place: str) -> Any:
         raise EngineError(f"`python:{place}`: {described(error)}") from error
 
 
-def described(error: BaseException) -> str:
-    """An error of somebody's code with its place: `my_rewards.py:12: ValueError: ...`."""
-    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    frames = traceback.extract_tb(error.__traceback__)
-    own = Path(__file__)
-    theirs = [frame for frame in frames if Path(frame.filename) != own]
-    if not theirs or theirs[-1].filename.startswith("<"):
+def described(error: BaseException, function: Callable[..., Any] | None = None) -> str:
+    """An error of somebody's code with its place: `my_rewards.py:12: ValueError: ...`.
+
+    The place is the last line that is neither of a library nor of this package; of an error that
+    came before the first line of `function` (wrong arguments), the function's own.
+    """
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  (somebody's code, too)
+        text = ""
+    message = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    # Python makes a RuntimeError, without lines, of a StopIteration that leaves a coroutine.
+    cause = error.__cause__ if isinstance(error.__cause__, StopIteration) else None
+    places = _places(error) or (_places(cause) if cause else [])
+    code = getattr(function, "__code__", None)
+    if not places and code is not None and not code.co_filename.startswith(("<", _OWN)):
+        places = [(code.co_filename, code.co_firstlineno)]
+    if not places:
         return message
-    return f"{Path(theirs[-1].filename).name}:{theirs[-1].lineno}: {message}"
+    file, line = places[-1]
+    return f"{Path(file).name}:{line}: {message}"
+
+
+def _places(error: BaseException) -> list[tuple[str, int]]:
+    """Files and lines of a traceback that are of somebody's code, else that of a library."""
+    frames = [
+        (frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    others = [each for each in frames if not each[0].startswith(("<", _OWN))]
+    theirs = [each for each in others if not each[0].startswith(_LIBRARIES)]
+    return theirs or [each for each in others if each == frames[-1]]
+
+
+class FunctionError(Exception):
+    """What a function of the user's own raised, whatever it was; `described` in words."""
 
 
 async def called(function: Callable[..., Any], *arguments: object) -> Any:
-    """The result of a function, asynchronous or not."""
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004  (an object may be a function)
-    ):
-        return await function(*arguments)
-    result = await to_thread(function, *arguments)
-    return await result if inspect.isawaitable(result) else result
+    """The result of a function, asynchronous or not.
+
+    Raises:
+        FunctionError: The function raised something, also what is no `Exception`, or what asyncio
+            cannot pass on (`StopIteration`).
+    """
+
+    def threaded() -> Any:
+        try:
+            return function(*arguments)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise FunctionError(described(error, function)) from error
+
+    try:
+        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+            getattr(function, "__call__", None)  # noqa: B004  (an object may be a function)
+        ):
+            return await function(*arguments)
+        result = await to_thread(threaded)
+        return await result if inspect.isawaitable(result) else result
+    except (FunctionError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        task = current_task()
+        if isinstance(error, CancelledError) and task is not None and task.cancelling():
+            raise  # the caller's own, not the function's
+        raise FunctionError(described(error, function)) from error
+
+
+def takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether a function can be called with this many arguments."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return count == 2  # built in: the usual form
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
 
 
 def registered(kind: str, name: str) -> Callable[..., Any] | None:

@@ -1,12 +1,11 @@
 """Scorers, graders and problem sets that are functions of the user's own."""
 
-# ruff: noqa: ARG001, ARG005  (functions take what the interface gives)
+# ruff: noqa: ARG001, ARG002, ARG005  (functions take what the interface gives)
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -118,23 +117,108 @@ def test_one_bad_solution_costs_itself_only() -> None:
     assert str(second).endswith("ZeroDivisionError: division by zero")
 
 
-def test_code_that_wants_to_end_the_process_fails_as_other_code_does() -> None:
-    def leaves(problem: Problem, solutions: list[str]) -> list[float]:
-        return [sys.exit(3) if text == "bb" else 0.5 for text in solutions]
+class Silent(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
 
-    async def later(problem: Problem, solutions: list[str]) -> list[float]:
-        return leaves(problem, solutions)
 
-    for function in (leaves, later):
-        first, second = replies(PythonScorer(function, "leaves"), "a", "bb")
-        assert first == ScoreReply((0.5,))
-        assert isinstance(second, CandidateError)
-        assert str(second).endswith("SystemExit: 3")
-    grader = FunctionGrader(lambda problem, answer: sys.exit(5), "g")
+class Panic(BaseException):
+    """As PyO3's: no `Exception`."""
+
+
+def thrown(error: BaseException) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (SystemExit(3), "SystemExit: 3"),
+        (StopIteration(), "StopIteration"),
+        (StopAsyncIteration(), "StopAsyncIteration"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (TimeoutError(), "TimeoutError"),
+        (Panic("lost"), "Panic: lost"),
+        (BaseExceptionGroup("two", [Panic()]), "BaseExceptionGroup: two (1 sub-exception)"),
+        (Silent(), "Silent"),
+    ],
+)
+@pytest.mark.parametrize("awaits", [False, True])
+def test_whatever_code_raises_costs_its_solution_and_names_its_line(
+    error: BaseException, words: str, awaits: bool
+) -> None:
+    def scores(problem: Problem, solutions: list[str]) -> Any:
+        return [thrown(error) if text == "bb" else 0.5 for text in solutions]
+
+    async def later(problem: Problem, solutions: list[str]) -> Any:
+        return scores(problem, solutions)
+
+    def grades(problem: Problem, answer: str) -> Any:
+        return scores(problem, ["bb"])
+
+    async def grades_later(problem: Problem, answer: str) -> Any:
+        return scores(problem, ["bb"])
+
+    first, second = replies(PythonScorer(later if awaits else scores, "f"), "a", "bb")
+    assert first == ScoreReply((0.5,))
+    assert isinstance(second, CandidateError)
+    grader = FunctionGrader(grades_later if awaits else grades, "g")
     submission = tts_runtime.Submission(Problem("p", "?", "B"), "B", "")
     verdict = asyncio.run(grader.verdict(submission))
     assert (verdict.correct, verdict.kind) == (None, "exception")
-    assert str(verdict.fault).endswith("SystemExit: 5")
+    for message in (str(second), str(verdict.fault)):
+        assert "test_functions.py:" in message
+        assert message.endswith((words, f"RuntimeError: coroutine raised {words}"))
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), Panic("lost"), ValueError()])
+def test_a_generator_that_fails_is_a_scorer_that_fails(error: BaseException) -> None:
+    def scores(problem: Problem, solutions: list[str]) -> Any:
+        return (thrown(error) if text == "bb" else 0.5 for text in solutions)
+
+    first, second = replies(PythonScorer(scores, "f"), "a", "bb")
+    assert first == ScoreReply((0.5,))
+    assert isinstance(second, CandidateError)
+    assert "test_functions.py:" in str(second)
+
+
+def test_a_line_is_the_users_not_a_librarys() -> None:
+    def reads(problem: Problem, solutions: list[str]) -> Any:
+        return json.loads("no JSON")
+
+    [error] = replies(PythonScorer(reads, "f"), "a")
+    assert "scorer `f`: test_functions.py:" in str(error)
+
+
+def test_a_cancelled_answer_stays_cancelled() -> None:
+    async def slow(problem: Problem, answer: str) -> bool:
+        await asyncio.sleep(60)
+        return True
+
+    async def cancelled() -> None:
+        submission = tts_runtime.Submission(Problem("p", "?", "B"), "B", "")
+        task = asyncio.create_task(FunctionGrader(slow, "g").verdict(submission))
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled())
+
+
+def test_a_grader_of_a_class_may_raise_anything_too() -> None:
+    class Own(tts_runtime.Grader):
+        async def grade(self, submission: tts_runtime.Submission) -> Any:
+            raise asyncio.CancelledError
+
+    submission = tts_runtime.Submission(Problem("p", "?", "B"), "B", "")
+    verdict = asyncio.run(Own().verdict(submission))
+    assert (verdict.correct, verdict.kind) == (None, "exception")
+
+
+def test_a_scorer_takes_two_arguments() -> None:
+    with pytest.raises(EngineError, match=r"`f` must take \(problem, solutions\)"):
+        PythonScorer(lambda solutions: [], "f")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from asyncio import Future, get_running_loop
+from asyncio import CancelledError, Future, get_running_loop
 from collections.abc import Callable, Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, TypeAlias
 
 from tts_lang.explain.models import Model
 from tts_runtime.engines.base import (
@@ -16,8 +16,18 @@ from tts_runtime.engines.base import (
     ScoreReply,
     ScoreRequest,
 )
-from tts_runtime.plugins import GraderSpec, ScorerSpec, called, described, spec_of
+from tts_runtime.plugins import (
+    FunctionError,
+    GraderSpec,
+    ScorerSpec,
+    called,
+    described,
+    spec_of,
+    takes,
+)
 from tts_runtime.problems.model import Problem
+
+_Batch: TypeAlias = list[tuple[ScoreRequest, Future[ScoreReply]]]
 
 
 class PythonScorer(ScorerEngine):
@@ -29,7 +39,7 @@ class PythonScorer(ScorerEngine):
         written: Its name, for messages and records.
 
     Raises:
-        EngineError: The function is a grader.
+        EngineError: The function is a grader, or takes other arguments.
     """
 
     card = Model(0)
@@ -38,12 +48,14 @@ class PythonScorer(ScorerEngine):
         spec = spec_of(function) or ScorerSpec()
         if isinstance(spec, GraderSpec):
             raise EngineError(f"`{written}` is a grader: use it with --grader {written}")
+        if not takes(function, 2):
+            raise EngineError(f"`{written}` must take (problem, solutions)")
         self.steps = spec.per == "step"
         self.alone = spec.per != "pool"
         self.low, self.high, self.exact = spec.low, spec.high, spec.exact
         self._function = function
         self.written = written
-        self._waiting: dict[int, list[tuple[ScoreRequest, Future[ScoreReply]]]] = {}
+        self._waiting: dict[int, _Batch] = {}
 
     def score(self, request: ScoreRequest) -> Future[ScoreReply]:
         """The score of one path, in a call with those of its problem that wait."""
@@ -64,6 +76,14 @@ class PythonScorer(ScorerEngine):
         batch = [each for each in self._waiting.pop(key) if not each[1].done()]
         if not batch:
             return
+        try:
+            await self._answer(batch)
+        except BaseException as error:  # the end of the run, or a bug: nobody waits for ever
+            for _, future in batch:
+                _fail(future, error)
+            raise
+
+    async def _answer(self, batch: _Batch) -> None:
         try:
             replies = await self._scored([request for request, _ in batch])
         except EngineError as error:
@@ -91,9 +111,13 @@ class PythonScorer(ScorerEngine):
             return self._replies(requests, numbers)
         except CandidateError:
             raise
-        except (Exception, SystemExit) as error:  # somebody's code
+        except FunctionError as error:
+            raise CandidateError(Fault.EXCEPTION, f"scorer `{self.written}`: {error}") from error
+        except (KeyboardInterrupt, GeneratorExit, CancelledError):
+            raise
+        except BaseException as error:  # what it returned is somebody's code, too: a generator
             raise CandidateError(
-                Fault.EXCEPTION, f"scorer `{self.written}`: {described(error)}"
+                Fault.EXCEPTION, f"scorer `{self.written}`: {described(error, self._function)}"
             ) from error
 
     def _replies(self, requests: Sequence[ScoreRequest], numbers: Any) -> list[ScoreReply]:
@@ -144,6 +168,8 @@ def _give(future: Future[ScoreReply], reply: ScoreReply) -> None:
         future.set_result(reply)
 
 
-def _fail(future: Future[ScoreReply], error: EngineError) -> None:
-    if not future.done():
+def _fail(future: Future[ScoreReply], error: BaseException) -> None:
+    if isinstance(error, CancelledError):
+        future.cancel()
+    elif not future.done():
         future.set_exception(error)

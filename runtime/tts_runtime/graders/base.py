@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from tts_runtime.answers.boundary import EXCEPTION, Grade
+from tts_runtime.plugins import FunctionError, called
 from tts_runtime.problems.model import Problem
 
 __all__ = ["EXCEPTION", "NO_VERDICT", "Grade", "Grader", "Submission"]
@@ -47,10 +48,10 @@ class Grader(ABC):
         if self.needs_gold and submission.problem.answer is None:
             return Grade(None)
         try:
-            return await self.grade(submission)
-        except Exception as error:  # noqa: BLE001  (a grader may be anybody's code)
-            reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            return Grade(None, reason, EXCEPTION)
+            grade: Grade = await called(self.grade, submission)  # anybody's code
+        except FunctionError as error:
+            return Grade(None, str(error), EXCEPTION)
+        return grade
 
     @abstractmethod
     async def grade(self, submission: Submission) -> Grade:

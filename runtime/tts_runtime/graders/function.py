@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from tts_runtime.answers.boundary import Grade
 from tts_runtime.engines.base import EngineError
 from tts_runtime.graders.base import EXCEPTION, NO_VERDICT, Grader, Submission
-from tts_runtime.plugins import GraderSpec, ScorerSpec, called, described, spec_of
+from tts_runtime.plugins import FunctionError, GraderSpec, ScorerSpec, called, spec_of, takes
 
 
 class FunctionGrader(Grader):
@@ -28,8 +27,8 @@ class FunctionGrader(Grader):
         self.needs_gold = spec.needs_gold
         self._function = function
         self.written = written
-        self._with_text = _takes(function, 3)
-        if not self._with_text and not _takes(function, 2):
+        self._with_text = takes(function, 3)
+        if not self._with_text and not takes(function, 2):
             raise EngineError(f"`{written}` must take (problem, answer) or (problem, answer, text)")
 
     async def grade(self, submission: Submission) -> Grade:
@@ -39,8 +38,8 @@ class FunctionGrader(Grader):
         arguments = (submission.problem, submission.answer, submission.text)
         try:
             verdict = await called(self._function, *arguments[: 3 if self._with_text else 2])
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (somebody's code)
-            return Grade(None, f"grader `{self.written}`: {described(error)}", EXCEPTION)
+        except FunctionError as error:
+            return Grade(None, f"grader `{self.written}`: {error}", EXCEPTION)
         if verdict is None:
             return Grade(None, f"grader `{self.written}` gave no verdict", NO_VERDICT)
         if not isinstance(verdict, int) and type(verdict).__name__ != "bool_":  # NumPy's
@@ -50,16 +49,3 @@ class FunctionGrader(Grader):
                 EXCEPTION,
             )
         return Grade(bool(verdict))
-
-
-def _takes(function: Callable[..., Any], count: int) -> bool:
-    """Whether a function can be called with this many arguments."""
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return count == 2  # built in: the usual form
-    try:
-        signature.bind(*range(count))
-    except TypeError:
-        return False
-    return True
