@@ -18,14 +18,17 @@ import importlib
 import importlib.util
 import inspect
 import os
+import re
 import sys
 import sysconfig
 import traceback
 from asyncio import CancelledError, current_task, to_thread
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, Literal, TypeVar
 
 from tts_lang.diagnostics import did_you_mean
@@ -46,6 +49,8 @@ _OWN: Final = f"{Path(__file__).parent}{os.sep}"
 _LIBRARIES: Final = tuple(
     f"{sysconfig.get_path(kind)}{os.sep}" for kind in ("stdlib", "platstdlib", "purelib", "platlib")
 )
+#: Modules of files that have run, with the file's time and size.
+_FILES: Final[dict[Path, tuple[tuple[int, int], ModuleType]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +158,7 @@ def _module(name: str, place: str) -> Any:
             path = Path(name)
             if not path.is_file():
                 raise EngineError(f"`python:{place}`: there is no file {name}")
-            spec = importlib.util.spec_from_file_location(path.stem, path)
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules.setdefault(path.stem, module)
-            spec.loader.exec_module(module)
-            return module
+            return _module_of_file(path.resolve())
         if "" not in sys.path and str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))
         return importlib.import_module(name)
@@ -173,6 +172,30 @@ def _module(name: str, place: str) -> Any:
         raise EngineError(f"`python:{place}`: {described(error)}") from error
     except (Exception, SystemExit) as error:
         raise EngineError(f"`python:{place}`: {described(error)}") from error
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    """The module of a file, which runs once, and again only if it has changed."""
+    state = path.stat()
+    version = state.st_mtime_ns, state.st_size
+    before = _FILES.get(path)
+    if before is not None and before[0] == version:
+        return before[1]
+    # A name of its own: another file, or an installed module, may have the plain one.
+    plain, digest = re.sub(r"\W", "_", path.stem), sha256(os.fsencode(path)).hexdigest()
+    name = f"{plain}_{digest[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before it runs: dataclasses look there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    _FILES[path] = version, module
+    return module
 
 
 def described(error: BaseException, function: Callable[..., Any] | None = None) -> str:

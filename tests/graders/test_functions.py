@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -266,6 +268,39 @@ def test_a_module_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
     path.write_text("def f(:\n")
     with pytest.raises(EngineError, match="SyntaxError"):
         function_named(f"{path}:f")
+
+
+def test_a_file_runs_once_until_it_changes(tmp_path: Path) -> None:
+    path = tmp_path / "once.py"
+    path.write_text("STATE = []\ndef f(): return STATE\ndef g(): return STATE\n")
+    (tmp_path / "link.py").symlink_to(path)
+    state = function_named(f"{path}:f")()
+    assert function_named(f"{tmp_path}/link.py:g")() is state
+    path.write_text("STATE = [1]\ndef f(): return STATE\n")
+    assert function_named(f"{path}:f")() == [1]
+
+
+def test_files_of_one_name_are_two_modules(tmp_path: Path) -> None:
+    functions = []
+    for folder in ("a", "b"):
+        path = tmp_path / folder / "json.py"
+        path.parent.mkdir()
+        path.write_text(f"class Own: at = {folder!r}\ndef f(): return Own()\n")
+        functions.append(function_named(f"{path}:f"))
+    for function, folder in zip(functions, "ab", strict=True):
+        assert pickle.loads(pickle.dumps(function)) is function
+        assert pickle.loads(pickle.dumps(function())).at == folder
+
+
+def test_a_file_that_fails_leaves_no_module(tmp_path: Path) -> None:
+    path = tmp_path / "half.py"
+    path.write_text("x = 1 / 0\n")
+    before = set(sys.modules)
+    with pytest.raises(EngineError):
+        function_named(f"{path}:f")
+    assert set(sys.modules) == before
+    path.write_text("def f(): return 1\n")
+    assert function_named(f"{path}:f")() == 1
 
 
 def test_a_run_with_functions(rewards: str) -> None:
