@@ -78,3 +78,28 @@ def test_likelihoods_are_refused_with_what_to_choose() -> None:
         model.close()
     assert _cut("a\nQ: b", ["Q:", "\n\n"]) == "a\n"
     assert _cut("a", "b") == "a"
+
+
+def test_a_failure_is_the_strategys_own_error(tmp_path: Path) -> None:
+    pytest.importorskip("lm_eval")
+    from lm_eval.api.instance import Instance
+
+    from tts_runtime.adapters.lm_eval import StrategyLM
+    from tts_runtime.runs.response import AnswerError
+
+    (tmp_path / "fails.py").write_text("def f(problem, solutions): raise ValueError\n")
+    model = StrategyLM(
+        "best_of_n_outcome",
+        policy="sim",
+        scorer=f"orm=python:{tmp_path}/fails.py:f",
+        strict="true",
+    )
+    requests = [
+        Instance("generate_until", {}, (text, {"until": []}), 0, metadata=("task", number, 1))
+        for number, text in enumerate(("1 + 1", "2 + 2"))
+    ]
+    try:
+        with pytest.raises(AnswerError, match=r"fails.py:1: ValueError"):
+            model.generate_until(requests)
+    finally:
+        model.close()

@@ -65,8 +65,11 @@ class StrategyLM(LM):  # type: ignore[misc]
                 response = await self._model.answer(text, name=name)
             return _cut(response.text, sampling.get("until") or ())
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(request)) for request in requests]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(request)) for request in requests]
+        except ExceptionGroup as errors:  # the others have been cancelled
+            raise errors.exceptions[0] from None
         return [each.result() for each in tasks]
 
     def loglikelihood(self, requests: Sequence[Instance]) -> NoReturn:
