@@ -79,6 +79,13 @@ def test_a_strategy_is_a_solver_whose_samples_are_problems(harness: Any) -> None
 
 
 @needed
+def test_a_process_may_evaluate_several_times(harness: Any) -> None:
+    for _ in range(2):  # each in an event loop of its own
+        log = harness(model="tts/majority", model_args={"n": 3, "policy": "sim"})
+        assert len(log.samples) == len(PROBLEMS)
+
+
+@needed
 def test_tools_and_images_are_refused(harness: Any) -> None:
     import asyncio
 

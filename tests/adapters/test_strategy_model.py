@@ -50,6 +50,21 @@ def test_a_mistake_is_said_before_anything_is_asked(
         StrategyModel(strategy, options)
 
 
+def test_each_evaluation_may_have_an_event_loop_of_its_own() -> None:
+    model = StrategyModel("best_of_n", SIM)
+
+    async def evaluation() -> list[str]:
+        texts = ("1 + 1", "2 + 2", "3 + 3")
+        return [
+            each.text
+            for each in await asyncio.gather(*(model.answer(text, repeat=0) for text in texts))
+        ]
+
+    first, second = asyncio.run(evaluation()), asyncio.run(evaluation())
+    assert first == second
+    asyncio.run(model.close())
+
+
 def test_chats_become_one_text() -> None:
     user = {"role": "user", "content": "1 + 1"}
     assert text_of([user]) == "1 + 1"

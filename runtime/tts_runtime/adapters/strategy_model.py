@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop, Lock, get_running_loop
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from hashlib import sha256
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ OPTIONS: Final = ("policy", "scorer", "seed", "strict")
 
 
 class StrategyModel:
-    """A strategy on engines of its own, which open with the first answer.
+    """A strategy on engines of its own, which open with the first answer of an event loop.
 
     Args:
         strategy: A shipped name, a file, `FILE:STRATEGY`, a plan's file.
@@ -55,6 +56,9 @@ class StrategyModel:
         engines = completed([self.plan], policies.engines, scorers.engines, True)
         self._settings = Settings(*engines, strict=bool(options.get("strict", False)))
         self._repeats: Counter[str] = Counter()
+        self._loop: AbstractEventLoop | None = None
+        self._turn = Lock()
+        self._stale = False
         self._stack = AsyncExitStack()
         self._session: Session | None = None
 
@@ -72,13 +76,27 @@ class StrategyModel:
             AnswerError: The strategy failed.
             BindError, EngineError: Engines do not fit, or cannot be opened.
         """
-        if self._session is None:
-            self._session = await self._stack.enter_async_context(Session(settings=self._settings))
+        session = await self._opened()
         name = name or name_of(text)
         if repeat is None:
             repeat = self._repeats[name]
             self._repeats[name] += 1
-        return await self._session.answer(self.plan, Problem(name, text), seed=self._seed + repeat)
+        return await session.answer(self.plan, Problem(name, text), seed=self._seed + repeat)
+
+    async def _opened(self) -> Session:
+        """The session of this event loop; a harness may have one loop per evaluation."""
+        loop = get_running_loop()
+        if self._loop is not loop and (self._loop is None or not self._loop.is_running()):
+            self._loop, self._turn, self._stale = loop, Lock(), self._session is not None
+        async with self._turn:  # no engine opens before the earlier ones are closed
+            if self._stale:
+                self._stale = False
+                with suppress(RuntimeError):  # a connection of the loop that is closed
+                    await self.close()
+            if self._session is None:
+                session = Session(settings=self._settings)
+                self._session = await self._stack.enter_async_context(session)
+            return self._session
 
     async def close(self) -> None:
         """Closes the engines; the next answer opens them again."""
