@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tts_lang.diagnostics import DiagnosticError
 from tts_runtime.adapters.strategy_model import StrategyModel, text_of
+from tts_runtime.runs.response import AnswerError
 
 SIM = {"policy": "sim", "scorer": "prm=sim", "n": 3}
 
@@ -41,6 +43,7 @@ def test_a_text_asked_again_has_another_seed_and_names_begin_streams() -> None:
         ("majority", {"policy": "sim critic=sim"}, "critic"),
         ("best_of_n", {"policy": "sim", "scorer": "sim"}, "prm=sim"),
         ("majority", {"seed": "x"}, "seed"),
+        ("majority", {"policy": "sim", "strict": "maybe"}, "strict: expected true or false"),
     ],
 )
 def test_a_mistake_is_said_before_anything_is_asked(
@@ -63,6 +66,26 @@ def test_each_evaluation_may_have_an_event_loop_of_its_own() -> None:
     first, second = asyncio.run(evaluation()), asyncio.run(evaluation())
     assert first == second
     asyncio.run(model.close())
+
+
+@pytest.mark.parametrize("strict", [False, "False", "no", "true", True])
+def test_a_text_turns_strictness_on_or_off(strict: bool | str, tmp_path: Path) -> None:
+    (tmp_path / "fails.py").write_text("def f(problem, solutions): raise ValueError\n")
+    scorer = f"orm=python:{tmp_path}/fails.py:f"
+    options = {"policy": "sim", "scorer": scorer, "strict": strict}
+    model = StrategyModel("best_of_n_outcome", options)
+
+    async def evaluation() -> None:
+        try:
+            await model.answer("1 + 1")
+        finally:
+            await model.close()
+
+    if strict in (True, "true"):
+        with pytest.raises(AnswerError, match="ValueError"):
+            asyncio.run(evaluation())
+    else:
+        asyncio.run(evaluation())
 
 
 def test_chats_become_one_text() -> None:

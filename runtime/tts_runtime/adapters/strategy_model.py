@@ -31,7 +31,7 @@ class StrategyModel:
         strategy: A shipped name, a file, `FILE:STRATEGY`, a plan's file.
         options: Values of its parameters, and of `OPTIONS`: `policy` and `scorer` as for `tts-run`
             (`vllm:Qwen/Qwen3-8B`, `prm=auto:MODEL`; several with spaces between them); `seed` (0);
-            `strict`.
+            `strict` (false).
 
     Raises:
         DiagnosticError, PlanError: The strategy has a mistake, or no such parameter.
@@ -54,7 +54,7 @@ class StrategyModel:
             raise ValueError(f"seed: expected a whole number, found {seed!r}")
         self._seed = int(seed)
         engines = completed([self.plan], policies.engines, scorers.engines, True)
-        self._settings = Settings(*engines, strict=bool(options.get("strict", False)))
+        self._settings = Settings(*engines, strict=_truth("strict", options.get("strict") or False))
         self._repeats: Counter[str] = Counter()
         self._loop: AbstractEventLoop | None = None
         self._turn = Lock()
@@ -102,6 +102,15 @@ class StrategyModel:
         """Closes the engines; the next answer opens them again."""
         self._session = None
         await self._stack.aclose()
+
+
+def _truth(name: str, value: object) -> bool:
+    """A setting that is on or off; harnesses pass some as texts."""
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    word = str(value).lower()
+    if word not in words:
+        raise ValueError(f"{name}: expected true or false, found {value!r}")
+    return words[word]
 
 
 def name_of(text: str) -> str:
