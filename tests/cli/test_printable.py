@@ -100,3 +100,10 @@ def test_what_engines_log(capsys: pytest.CaptureFixture[str]) -> None:
     finally:
         logger.handlers = before
     assert f"server says {SHOWN}" in capsys.readouterr().err
+
+
+def test_colons_in_names_are_no_pictures(tts_run: Command) -> None:
+    Path("fire.py").write_text("def star(problem, texts): return [0.5 for _ in texts]\n")
+    code, out, err = tts_run("best_of_n_outcome", *SIM, "--scorer", "orm=python:fire:star")
+    assert code == 0, err
+    assert "orm python:fire:star;" in out

@@ -146,7 +146,7 @@ def _run(command: CommandParser, options: Namespace, sources: list[ValueSource])
     from tts_runtime.runs.session import run
 
     plans = request.plans
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     level = logging.ERROR if options.quiet else logging.DEBUG if options.verbose else logging.INFO
     _show_notices(console, level)
     progress = Status() if options.quiet else shown_on(console)

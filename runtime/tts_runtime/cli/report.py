@@ -57,7 +57,7 @@ def print_rows(
 
 def _print(shown: Callable[[int | None], str], lines: Sequence[str]) -> None:
     """A table in the width of the terminal, and lines below it."""
-    console = Console()
+    console = Console(emoji=False)  # `orm=python:fire:f` is no picture
     # Nobody has to read the lines of a pipe at once, unless a width is asked for.
     fixed = console.is_terminal or "COLUMNS" in os.environ
     print(shown(console.width if fixed else None))
