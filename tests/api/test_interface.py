@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tts_lang
@@ -31,6 +33,22 @@ def test_strategies_compile_by_name_file_and_text(tmp_path: Path) -> None:
 def test_parameters_may_have_any_name() -> None:
     text = "strategy tries(strategy_ = 4):\n    return vote (sample strategy_)\n"
     assert tts_lang.compile(tts_lang.Source.of(text), strategy_=2).parameters == {"strategy_": 2}
+
+
+@pytest.mark.parametrize("three", [np.int64(3), np.float32(3), np.str_("3"), Fraction(3)])
+def test_numbers_of_any_type_are_parameters(three: Any) -> None:
+    value = tts_lang.compile("majority", n=three).parameters["n"]
+    assert value == 3
+    assert type(value) in (int, float)
+
+
+@pytest.mark.parametrize("value", [None, [3], {3}, np.array([3]), object()])
+def test_what_is_no_parameter_is_named_with_its_type(value: Any) -> None:
+    with pytest.raises(tts_lang.DiagnosticError) as caught:
+        tts_lang.compile("majority", n=value)
+    [error] = caught.value.diagnostics
+    assert error.code == "TTS556"
+    assert error.suggestion == f"it is of type `{type(value).__name__}`"
 
 
 def test_what_cannot_be_compiled_raises_every_diagnostic() -> None:
@@ -136,3 +154,16 @@ def test_settings_outside_their_range_are_refused(changed: dict[str, Any], messa
     with pytest.raises(ValueError, match=message):
         tts_runtime.Settings(**changed)
     assert tts_runtime.Settings(keep="ids").keep == ("ids",)
+
+
+@pytest.mark.parametrize("engines", ["sim:1", ["sim:1"], None])
+@pytest.mark.parametrize("which", ["policies", "scorers"])
+def test_engines_come_by_name(which: str, engines: Any) -> None:
+    with pytest.raises(TypeError, match=f"{which}: expected a dict, engines by name, not "):
+        tts_runtime.Settings(**{which: engines})
+
+
+def test_passes_may_be_a_list_or_one() -> None:
+    for passes in (["lazy_first"], "lazy_first"):
+        settings = tts_runtime.Settings(disabled=passes)  # type: ignore[arg-type]
+        assert settings.disabled == {"lazy_first"}

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tts_lang
@@ -349,3 +350,32 @@ def test_what_a_function_raises_is_shown() -> None:
 def test_what_is_no_engine_is_named(given: Any, message: str) -> None:
     with pytest.raises(EngineError, match=re.escape(message)):
         Session(**given)
+
+
+def test_values_of_other_types_are_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tries.tts"
+    path.write_text("strategy tries(n = 1):\n    return vote (sample n)\n")
+
+    async def main() -> None:
+        async with Session(policies={"policy": "sim"}) as session:
+            one = await session.answer(path, "1 + 1", seed=1)
+            others: list[Any] = [np.int64(1), True]
+            for seed in others:
+                again = await session.answer(str(path), "1 + 1", seed=seed)
+                assert (again.text, repr(again.seed)) == (one.text, "1")
+            [result] = await session.run(path, ["1 + 1"])
+            assert result.summary.strategy == "tries"
+            for wrong in ("1", 1.0, [1]):
+                with pytest.raises(ValueError, match="a seed is a whole number, not "):
+                    await session.answer("greedy", "1 + 1", seed=wrong)  # type: ignore[arg-type]
+            for none in (None, 3):
+                with pytest.raises(TypeError, match="strategy: expected a name, a file or a plan"):
+                    await session.answer(none, "1 + 1")  # type: ignore[arg-type]
+                with pytest.raises(TypeError, match="strategy: expected a name, a file or a plan"):
+                    await session.run(none, ["1 + 1"])  # type: ignore[arg-type]
+            await session.answer("majority", "1 + 1", n=1)
+            for value in (True, [1]):  # not what was compiled for n=1
+                with pytest.raises(tts_lang.DiagnosticError, match="`n` is a number"):
+                    await session.answer("majority", "1 + 1", n=value)  # type: ignore[arg-type]
+
+    asyncio.run(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from numbers import Integral, Real
 from typing import TypeAlias
 
 import tts_lang.library as library
@@ -37,7 +38,16 @@ def parameters(
     usual = defaults(check, declared)
     values: dict[str, Parameter] = {}
     sampling = sampling_parameters(declared)
-    for name, value in settings.items():
+    for name, raw in settings.items():
+        value = _plain(raw)
+        if value is None:
+            context.error(
+                "TTS556",
+                f"`{name}` is a number or a text, and not {raw!r:.60}",
+                declared.strategy.name,
+                f"it is of type `{type(raw).__name__}`",
+            )
+            continue
         if name in sampling:
             values[name] = _sampling(context, name, value)
             continue
@@ -64,6 +74,17 @@ def parameters(
     if any(each.is_error for each in check.diagnostics[before:]):
         return None
     return defaults(check, declared, values)
+
+
+def _plain(value: object) -> str | int | float | None:
+    """A value as Python's own type, also where it is of NumPy; `None`: no number and no text."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else None
 
 
 def _value(

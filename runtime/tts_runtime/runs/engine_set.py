@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from tts_lang.plan.graph import Plan
@@ -107,6 +108,29 @@ def policies_given(policies: Mapping[str, Any]) -> dict[str, str | PolicyEngine]
 def grader_given(grader: Any) -> str | Grader | None:
     """The same of a grader; `None`: each problem's own."""
     return None if grader is None else _checked("grader", grader, Grader)
+
+
+def strategy_given(strategy: object) -> str | Plan:
+    """A strategy as a program gives it: a name, a file, a plan.
+
+    Raises:
+        TypeError: It is none of these.
+    """
+    if isinstance(strategy, str | Plan):
+        return strategy
+    if isinstance(strategy, Path):
+        return str(strategy)
+    raise TypeError(f"strategy: expected a name, a file or a plan, found {strategy!r:.80}")
+
+
+def strategies_given(strategies: Any) -> list[str | Plan]:
+    """One strategy or several.
+
+    Raises:
+        TypeError: One is none.
+    """
+    alone = isinstance(strategies, str | Path | Plan) or not isinstance(strategies, Iterable)
+    return [strategy_given(each) for each in ([strategies] if alone else strategies)]
 
 
 def _checked(what: str, value: Any, kind: type[Any]) -> Any:

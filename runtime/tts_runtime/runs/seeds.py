@@ -22,7 +22,7 @@ def distinct_seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
     """
     several = seeds if isinstance(seeds, Iterable) else (seeds,)
     try:
-        listed = [index(seed) for seed in islice(several, _MOST + 1)]
+        listed = [int(index(seed)) for seed in islice(several, _MOST + 1)]
     except TypeError:
         raise ValueError(f"seeds are whole numbers, not {seeds!r}") from None
     if not listed:
@@ -35,6 +35,18 @@ def distinct_seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
             raise ValueError(f"seed {seed} is given twice")
         seen.add(seed)
     return tuple(listed)
+
+
+def one_seed(seed: int) -> int:
+    """A seed by itself.
+
+    Raises:
+        ValueError: It is no whole number.
+    """
+    try:
+        return int(index(seed))
+    except TypeError:
+        raise ValueError(f"a seed is a whole number, not {seed!r}") from None
 
 
 def seeds_in(text: str) -> tuple[int, ...]:

@@ -46,17 +46,19 @@ from tts_runtime.runs.engine_set import (
     grader_given,
     policies_given,
     scorers_given,
+    strategies_given,
+    strategy_given,
 )
 from tts_runtime.runs.progress import Progress
 from tts_runtime.runs.response import AnswerError, Response
 from tts_runtime.runs.result_collector import answer_of
 from tts_runtime.runs.results import Results
 from tts_runtime.runs.runner import run_plans, setup_of
-from tts_runtime.runs.seeds import distinct_seeds
+from tts_runtime.runs.seeds import distinct_seeds, one_seed
 from tts_runtime.runs.settings import Settings
 
 #: Strategies: a shipped name, a file, a plan or its file; one or several.
-Strategies: TypeAlias = "str | Plan | Sequence[str | Plan]"
+Strategies: TypeAlias = "str | Path | Plan | Sequence[str | Path | Plan]"
 #: A problem: its text, a dict with the fields of a file, the messages of a chat.
 ProblemGiven: TypeAlias = "Problem | str | Mapping[str, Any] | Sequence[Mapping[str, Any]]"
 
@@ -161,7 +163,7 @@ class Session:
 
     async def answer(
         self,
-        strategy: str | Plan,
+        strategy: str | Path | Plan,
         problem: ProblemGiven,
         /,
         *,
@@ -188,14 +190,15 @@ class Session:
 
         Raises:
             AnswerError: The strategy failed on this problem.
-            DiagnosticError, PlanError: The strategy has a mistake.
+            DiagnosticError, PlanError: The strategy has a mistake, or cannot take a parameter.
             UnnamedError, BindError, EngineError: Engines are missing, or do not fit.
             ProblemFileError: It is no problem.
+            TypeError, ValueError: It is no strategy; the seed is no whole number.
         """
         chosen = problem_given(problem)
         shown = progress or Progress()
         plan = self._plan(strategy, parameters)
-        seed = distinct_seeds(self.settings.seeds)[0] if seed is None else seed
+        seed = distinct_seeds(self.settings.seeds)[0] if seed is None else one_seed(seed)
         graders = Graders(self.settings.grader, [chosen])
         graders.open(self._engines.grader)
         if self.settings.cluster is not None:
@@ -316,7 +319,7 @@ class Session:
         loading: AbstractContextManager[None] | None = None,
     ) -> Results:
         self._check_loop()
-        listed = [strategies] if isinstance(strategies, str | Plan) else list(strategies)
+        listed = strategies_given(strategies)
         named = [item for item in listed if isinstance(item, str)]
         compiled = iter(plan_from(named, parameters or {}))
         plans = [item if isinstance(item, Plan) else next(compiled) for item in listed]
@@ -333,15 +336,18 @@ class Session:
             plans, chosen, settings, shown, self._engines, self._clusters, loading
         )
 
-    def _plan(self, strategy: str | Plan, parameters: Mapping[str, int | float | str]) -> Plan:
+    def _plan(self, chosen: str | Path | Plan, parameters: Mapping[str, int | float | str]) -> Plan:
         """The strategy's plan; shipped ones are compiled once."""
         self._check_loop()
+        strategy = strategy_given(chosen)
         if isinstance(strategy, Plan):
             if parameters:
                 names = ", ".join(parameters)
                 raise TypeError(f"a plan's parameters are fixed: compile it with {names}")
             return strategy
-        name = (strategy, *sorted(parameters.items()))
+        # With its type: `n=True` and `n=1` are equal. As text: a list has no hash.
+        values = sorted((key, str(type(value)), repr(value)) for key, value in parameters.items())
+        name = (strategy, *values)
         if name in self._compiled:
             return self._compiled[name]
         [plan] = plan_from([strategy], parameters)

@@ -76,6 +76,11 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.out, str):  # what a notebook passes
             object.__setattr__(self, "out", Path(self.out))
+        for what, engines in (("policies", self.policies), ("scorers", self.scorers)):
+            if not isinstance(engines, Mapping):
+                raise TypeError(f"{what}: expected a dict, engines by name, not {engines!r:.80}")
+        passes = (self.disabled,) if isinstance(self.disabled, str) else self.disabled
+        object.__setattr__(self, "disabled", frozenset(passes))
         object.__setattr__(self, "seeds", distinct_seeds(self.seeds))
         if self.cluster is not None:
             ClusterAddress.parse(self.cluster)
