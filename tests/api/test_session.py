@@ -229,6 +229,9 @@ def test_a_session_is_used_inside_its_block_and_loop() -> None:
     async def inside() -> None:
         async with session:
             await session.answer("greedy", "1 + 1")
+            with pytest.raises(RuntimeError, match="open already"):
+                await session.__aenter__()
+            await session.answer("greedy", "1 + 1")
             other = asyncio.to_thread(asyncio.run, session.answer("greedy", "1 + 1"))
             with pytest.raises(RuntimeError, match="another event loop"):
                 await other

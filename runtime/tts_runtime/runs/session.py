@@ -142,6 +142,8 @@ class Session:
         self._ahead: Speculator | None = None
 
     async def __aenter__(self) -> Self:
+        if self._loop is not None and not self._loop.is_closed():
+            raise RuntimeError("the session is open already, and the inner block would close it")
         for policy in self.settings.policies.values():
             if isinstance(policy, str):
                 find_policy(policy)
