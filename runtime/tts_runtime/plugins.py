@@ -29,7 +29,7 @@ from hashlib import sha256
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar, overload
 
 from tts_lang.diagnostics import did_you_mean
 from tts_runtime.engines.errors import EngineError
@@ -80,7 +80,7 @@ def scorer(
     per: Literal["solution", "step", "pool"] = "solution",
     range: tuple[float | None, float | None] = (0.0, 1.0),
     exact: bool = True,
-) -> Callable[[Function], Function]:
+) -> _Decorator:
     """Makes a scorer of a function `(problem, solutions) -> numbers`.
 
     Args:
@@ -101,9 +101,13 @@ def scorer(
     return _marked(ScorerSpec(per, low, high, exact))
 
 
+@overload
+def grader(function: Function, *, needs_gold: bool = False) -> Function: ...
+@overload
+def grader(function: None = None, *, needs_gold: bool = False) -> _Decorator: ...
 def grader(
     function: Function | None = None, *, needs_gold: bool = False
-) -> Any:  # a decorator, with or without arguments
+) -> Function | _Decorator:  # a decorator, with or without arguments
     """Makes a grader of a function `(problem, answer) -> bool | None`.
 
     It may take a third argument, the candidate's whole text. None: this answer cannot be graded.
@@ -116,12 +120,18 @@ def grader(
     return mark if function is None else mark(function)
 
 
-def _marked(spec: ScorerSpec | GraderSpec) -> Callable[[Function], Function]:
-    def mark(function: Function) -> Function:
+def _marked(spec: ScorerSpec | GraderSpec) -> _Decorator:
+    def mark(function: Function, /) -> Function:
         setattr(function, _MARK, spec)
         return function
 
     return mark
+
+
+class _Decorator(Protocol):
+    """What gives a function back, marked."""
+
+    def __call__(self, function: Function, /) -> Function: ...
 
 
 def spec_of(function: object) -> ScorerSpec | GraderSpec | None:
