@@ -101,6 +101,30 @@ def test_runs_give_typed_results() -> None:
     assert other.summary.strategy == "majority"
 
 
+def test_what_cannot_be_compared_is_said() -> None:
+    settings = tts_runtime.Settings(policies={"policy": "sim"})
+    results = tts_runtime.run(["majority", "greedy"], ["1 + 1"], settings=settings)
+    with pytest.raises(KeyError, match="did you mean 'majority'"):
+        results.compare("majorty")
+    with pytest.raises(ValueError, match="majority and greedy: no answer is graded for both"):
+        results.compare("majority", "greedy")
+
+
+def test_decorators_say_what_they_return() -> None:
+    """Checked by mypy, which sees their types."""
+
+    @tts_runtime.grader
+    def bare(problem: tts_runtime.Problem, answer: str) -> bool:
+        return problem.answer == answer
+
+    @tts_runtime.grader(needs_gold=True)
+    def with_gold(problem: tts_runtime.Problem, answer: str) -> bool:
+        return bare(problem, answer)
+
+    right: bool = with_gold(tts_runtime.Problem("p", "1 + 1", "2"), "2")
+    assert right is True
+
+
 def test_a_parameter_goes_to_the_strategies_that_have_it() -> None:
     problems = [tts_runtime.Problem("one", "Start with 1 (mod 100)", "1")]
     settings = tts_runtime.Settings(policies={"policy": "sim"}, scorers={"prm": "sim"})

@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tts_lang.diagnostics import did_you_mean
 from tts_lang.explain.units import short
 from tts_lang.printable import printable
 from tts_runtime.engines.base import Exactness
@@ -160,9 +161,18 @@ class Results(list[Result]):
 
         Raises:
             KeyError: There is no such strategy.
+            ValueError: No answer is graded for both.
         """
         answers = {result.summary.strategy: result.answers for result in self}
-        return compare(answers, [(left, right or self[0].summary.strategy)])[0]
+        pair = left, right or self[0].summary.strategy
+        for name in pair:
+            if name not in answers:
+                hint = did_you_mean(name, answers) or f"there are: {', '.join(answers)}"
+                raise KeyError(f"no strategy {name!r} in these results; {hint}")
+        [comparison] = compare(answers, [pair])
+        if not comparison.trials:
+            raise ValueError(f"{' and '.join(pair)}: no answer is graded for both")
+        return comparison
 
     def _repr_html_(self) -> str:
         return _summaries([result.summary for result in self])
