@@ -53,7 +53,7 @@ def test_nothing_raises(seed: int) -> None:
         assert 0 <= span.start <= span.end == place
         hover(NO_FILES, source, place)
         outline(source)
-        published(source, parse(source).diagnostics, NO_FILES.codec)
+        published(source, parse(source).diagnostics, NO_FILES)
         with suppress(RenameError):
             thing_at(NO_FILES, source, place)
 

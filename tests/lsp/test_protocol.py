@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from lsprotocol import types as lsp
@@ -10,6 +11,7 @@ from pygls.exceptions import JsonRpcException
 
 from tests.support.lsp_session import EditorSession
 from tts_lang.lsp.command import main
+from tts_lang.lsp.project import EditorFiles
 
 STRATEGY = '''strategy few(n = 4):
     """Take the best of a few."""
@@ -257,6 +259,31 @@ def test_rename_reaches_importers(editor: EditorSession) -> None:
         "sample n", "sample size"
     )
     assert editor.references("lib/few.tts", STRATEGY.replace("few", "fe‸w", 1)) == 2
+
+
+def test_files_have_the_addresses_that_the_editor_gives_them(tmp_path: Path) -> None:
+    """A workspace that is a link: its files are none of another folder."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    editor = EditorSession(tmp_path / "link")
+    try:
+        editor.write("lib/few.tts", STRATEGY)
+        editor.write("closed.tts", USER)
+        called = USER.replace("return few", "return f‸ew")
+        assert editor.definition("user.tts", called) == [(editor.uri("lib/few.tts"), 0)]
+        editor.open("lib/few.tts", STRATEGY)
+        assert editor.definition("user.tts", called) == [(editor.uri("lib/few.tts"), 0)]
+        after = editor.rename("user.tts", called, "several")
+        assert after.keys() == {"user.tts", "closed.tts", "lib/few.tts"}
+    finally:
+        editor.close()
+
+
+def test_open_files_keep_their_addresses(tmp_path: Path) -> None:
+    strange = {"a-b.tts": "file:///a%2Db.tts", "Untitled-1": "untitled:Untitled-1"}
+    addresses = {Path(tmp_path, name): uri for name, uri in strange.items()}
+    files = EditorFiles({}, addresses=addresses)
+    assert [files.uri(path) for path in addresses] == list(strange.values())
 
 
 def test_rename_of_a_column_reaches_prompts(editor: EditorSession) -> None:

@@ -12,7 +12,7 @@ from pygls.workspace import PositionCodec
 
 from tts_lang.diagnostics import Diagnostic
 from tts_lang.lsp.positions import range_of
-from tts_lang.lsp.project import uri_of
+from tts_lang.lsp.project import EditorFiles
 from tts_lang.repair import meant
 from tts_lang.source import Source, Span
 from tts_lang.syntax import nodes
@@ -27,20 +27,21 @@ _ABOVE = re.compile(r"^(?:import it|declare it at the top of the file): `(.*)`$"
 
 
 def published(
-    source: Source, diagnostics: Sequence[Diagnostic], codec: PositionCodec
+    source: Source, diagnostics: Sequence[Diagnostic], files: EditorFiles
 ) -> list[lsp.Diagnostic]:
     """The diagnostics of one file in the protocol's form.
 
     Errors in a file that it imports are one error at the import, which points to them. The help
     stands in the message, since few editors show anything else.
     """
-    shown = [_shown(diagnostic, codec) for diagnostic in diagnostics if diagnostic.source == source]
+    own = [diagnostic for diagnostic in diagnostics if diagnostic.source == source]
+    shown = [_shown(diagnostic, files.codec) for diagnostic in own]
     elsewhere: dict[str, list[Diagnostic]] = {}
     for diagnostic in diagnostics:
         if diagnostic.source != source and diagnostic.is_error:
             elsewhere.setdefault(diagnostic.source.name, []).append(diagnostic)
     for name, errors in elsewhere.items():
-        shown.append(_import_error(source, name, errors, codec))
+        shown.append(_import_error(source, name, errors, files))
     return shown
 
 
@@ -74,18 +75,20 @@ def message_of(diagnostic: Diagnostic) -> str:
 
 
 def _import_error(
-    source: Source, name: str, errors: Sequence[Diagnostic], codec: PositionCodec
+    source: Source, name: str, errors: Sequence[Diagnostic], files: EditorFiles
 ) -> lsp.Diagnostic:
     related = [
         lsp.DiagnosticRelatedInformation(
-            lsp.Location(uri_of(error.source.name), range_of(error.source, error.span, codec)),
+            lsp.Location(
+                files.uri(error.source.name), range_of(error.source, error.span, files.codec)
+            ),
             f"{error.code}: {error.message}",
         )
         for error in errors[:10]
     ]
     place = errors[0].source.position(errors[0].span.start)
     return lsp.Diagnostic(
-        range_of(source, _import_of(source, name), codec),
+        range_of(source, _import_of(source, name), files.codec),
         f"this file has errors; line {place.line}: {errors[0].message}",
         severity=lsp.DiagnosticSeverity.Error,
         code=errors[0].code,

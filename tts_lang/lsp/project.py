@@ -31,11 +31,25 @@ class EditorFiles:
         texts: By real path.
         roots: The folders of the workspace.
         codec: How places are counted.
+        addresses: What the editor calls the open files, by real path: it may know them by a link,
+            write them in another way, or not have saved them yet.
     """
 
     texts: Mapping[Path, str]
     roots: Sequence[Path] = ()
     codec: PositionCodec = field(default_factory=PositionCodec)
+    addresses: Mapping[Path, str] = field(default_factory=dict)
+
+    def uri(self, path: Path | str) -> str:
+        """The address of a file, as the editor knows it."""
+        real = Path(os.path.realpath(path))
+        if real in self.addresses:
+            return self.addresses[real]
+        for root in self.roots:
+            folder = os.path.realpath(root)
+            if real.is_relative_to(folder) and not Path(path).is_relative_to(root):
+                return _uri_of(root / real.relative_to(folder))  # the workspace is a link
+        return _uri_of(path)
 
     def source(self, path: Path) -> Source:
         """The text of a file; empty if it cannot be read."""
@@ -90,6 +104,5 @@ def path_of(uri: str) -> Path:
     return Path(path) if path else Path(uri.rpartition("/")[2].partition(":")[2] or "untitled.tts")
 
 
-def uri_of(path: Path | str) -> str:
-    """The address of a file."""
+def _uri_of(path: Path | str) -> str:
     return uris.from_fs_path(str(path)) or ""

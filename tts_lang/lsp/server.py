@@ -19,7 +19,7 @@ from tts_lang.compiler import check_source, plan_of
 from tts_lang.diagnostics import Diagnostic, DiagnosticError
 from tts_lang.lsp import completion, findings, hover, outline, rename
 from tts_lang.lsp.positions import offset_at, range_of
-from tts_lang.lsp.project import EditorFiles, path_of, uri_of
+from tts_lang.lsp.project import EditorFiles, path_of
 from tts_lang.lsp.symbols import SymbolKind, at, occurrences, reach
 from tts_lang.repair import repaired
 from tts_lang.source import Source, Span
@@ -87,14 +87,13 @@ class StrategyServer(LanguageServer):
 
     def files(self) -> EditorFiles:
         """The files as they are now."""
-        texts = {
-            path_of(uri).resolve(): Source.of(document.source).text
-            for uri, document in self.workspace.text_documents.items()
-        }
+        documents = self.workspace.text_documents
+        addresses = {path_of(uri).resolve(): uri for uri in documents}
+        texts = {path: Source.of(documents[uri].source).text for path, uri in addresses.items()}
         roots = [path_of(folder.uri) for folder in self.workspace.folders.values()]
         if not roots and self.workspace.root_uri:
             roots = [path_of(self.workspace.root_uri)]
-        return EditorFiles(texts, roots, self.workspace.position_codec)
+        return EditorFiles(texts, roots, self.workspace.position_codec, addresses)
 
     def source(self, uri: str) -> Source:
         """The text of a document."""
@@ -154,7 +153,7 @@ class StrategyServer(LanguageServer):
             return
         self.diagnostics[uri] = (source, diagnostics)
         document = self.workspace.get_text_document(uri)
-        shown = findings.published(source, diagnostics, files.codec)
+        shown = findings.published(source, diagnostics, files)
         self.text_document_publish_diagnostics(
             lsp.PublishDiagnosticsParams(uri, shown, document.version)
         )
@@ -222,7 +221,7 @@ def make_server() -> StrategyServer:
             return []
         places = await asyncio.to_thread(rename.everywhere, files, source, occurrence.thing)
         return [
-            lsp.Location(uri_of(file.name), range_of(file, place.span, files.codec))
+            lsp.Location(files.uri(file.name), range_of(file, place.span, files.codec))
             for file, inside in places.items()
             for place in inside
             if params.context.include_declaration or not place.gives
@@ -256,7 +255,7 @@ def make_server() -> StrategyServer:
         spans_by_file = await _answered(rename.renamed, files, source, offset, params.new_name)
         return lsp.WorkspaceEdit(
             {
-                uri_of(file.name): [
+                files.uri(file.name): [
                     lsp.TextEdit(range_of(file, span, files.codec), params.new_name)
                     for span in spans
                 ]
@@ -315,7 +314,7 @@ def _definitions(server: StrategyServer, params: lsp.DefinitionParams) -> list[l
     for item in parse(source).file.items:
         if isinstance(item, nodes.Import) and item.path.span.start <= offset <= item.path.span.end:
             return [
-                lsp.Location(uri_of(path), lsp.Range(lsp.Position(0, 0), lsp.Position(0, 0)))
+                lsp.Location(files.uri(path), lsp.Range(lsp.Position(0, 0), lsp.Position(0, 0)))
                 for path in files.imported(source, item.path.value)
             ]
     occurrence = at(occurrences(scope), offset)
@@ -330,7 +329,8 @@ def _definitions(server: StrategyServer, params: lsp.DefinitionParams) -> list[l
     if occurrence.thing.kind is SymbolKind.VARIABLE:  # where it gets its first value
         places = places[:1]
     return [
-        lsp.Location(uri_of(file.name), range_of(file, span, files.codec)) for file, span in places
+        lsp.Location(files.uri(file.name), range_of(file, span, files.codec))
+        for file, span in places
     ]
 
 
@@ -375,7 +375,7 @@ async def _fixes(server: StrategyServer, params: lsp.CodeActionParams) -> list[l
                 lsp.CodeAction(
                     _title(span, text),
                     kind=lsp.CodeActionKind.QuickFix,
-                    diagnostics=findings.published(source, [diagnostic], files.codec),
+                    diagnostics=findings.published(source, [diagnostic], files),
                     is_preferred=True,
                     edit=lsp.WorkspaceEdit({uri: [edit]}),
                 )
