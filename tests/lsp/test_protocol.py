@@ -69,6 +69,15 @@ def test_errors_of_an_import_stand_at_the_import(editor: EditorSession) -> None:
     editor.close_document("lib/inner.tts")
 
 
+def test_an_import_that_is_closed_unsaved_is_that_of_the_disk(editor: EditorSession) -> None:
+    editor.write("lib/saved.tts", "strategy inner():\n    return sample 1\n")
+    editor.open("lib/saved.tts", "strategy inner():\n    return sampel 1\n")
+    text = 'import "lib/saved.tts"\n\nstrategy s():\n    return inner()\n'
+    assert len(editor.open("importer.tts", text)) == 1
+    editor.close_document("lib/saved.tts")
+    editor.wait_until_clean("importer.tts")
+
+
 def test_what_is_never_used_is_faded(editor: EditorSession) -> None:
     (found,) = editor.open(
         "unused.tts", STRATEGY.replace("score pool", "spare = sample 1\n    score pool")

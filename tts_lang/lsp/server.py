@@ -108,12 +108,14 @@ class StrategyServer(LanguageServer):
 
     def check_soon(self, changed: str) -> None:
         """Checks a document when its author pauses, and then the open ones that import it."""
-        path = Path(os.path.realpath(path_of(changed)))
-        importers = [uri for uri, reached in self._reached.items() if path in reached]
-        for uri in dict.fromkeys((changed, *importers)):
+        for uri in dict.fromkeys((changed, *self._importers(changed))):
             if (running := self._checks.get(uri)) is not None:
                 running.cancel()
             self._checks[uri] = asyncio.ensure_future(self._check(uri))
+
+    def _importers(self, changed: str) -> list[str]:
+        path = Path(os.path.realpath(path_of(changed)))
+        return [uri for uri, reached in self._reached.items() if path in reached]
 
     async def checked(self, uri: str) -> None:
         """Waits until nothing more is to be found in a document as it is."""
@@ -159,12 +161,14 @@ class StrategyServer(LanguageServer):
         )
 
     def forget(self, uri: str) -> None:
-        """A document was closed: its diagnostics are no longer shown."""
+        """A document was closed: its diagnostics are no longer shown, and the disk has it."""
         if (running := self._checks.pop(uri, None)) is not None:
             running.cancel()
         self._reached.pop(uri, None)
         self.diagnostics.pop(uri, None)
         self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, []))
+        for importer in self._importers(uri):
+            self.check_soon(importer)
 
 
 def make_server() -> StrategyServer:
