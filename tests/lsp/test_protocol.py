@@ -78,6 +78,19 @@ def test_an_import_that_is_closed_unsaved_is_that_of_the_disk(editor: EditorSess
     editor.wait_until_clean("importer.tts")
 
 
+def test_a_file_that_is_not_saved_yet_is_imported(editor: EditorSession) -> None:
+    text = 'import "lib/new.tts"\n\nstrategy s():\n    return inner()\n'
+    (found,) = editor.open("early.tts", text)
+    assert found.code == "TTS551"
+    editor.open("lib/new.tts", "strategy inner():\n    return sample 1\n")
+    editor.wait_until_clean("early.tts")
+    place = [(editor.uri("lib/new.tts"), 0)]
+    assert editor.definition("early.tts", text.replace("inner()", "inn‸er()")) == place
+    assert editor.definition("early.tts", text.replace("new", "n‸ew")) == place
+    editor.close_document("lib/new.tts")
+    assert [each.code for each in editor.open("early.tts", f"{text}\n")] == ["TTS551"]
+
+
 def test_what_is_never_used_is_faded(editor: EditorSession) -> None:
     (found,) = editor.open(
         "unused.tts", STRATEGY.replace("score pool", "spare = sample 1\n    score pool")

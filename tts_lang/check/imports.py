@@ -56,6 +56,7 @@ class Loader:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     _loaded: dict[Path, FileScope] = field(default_factory=dict)
     _loading: list[Path] = field(default_factory=list)
+    _missing: set[Path] = field(default_factory=set)
     _project: Path = field(default_factory=Path)
 
     def source(self, source: Source) -> FileScope:
@@ -68,8 +69,8 @@ class Loader:
 
     @property
     def read(self) -> frozenset[Path]:
-        """The real paths of the files so far."""
-        return frozenset(self._loaded)
+        """The real paths of the files so far, and of those that are imported and not there."""
+        return frozenset((*self._loaded, *self._missing))
 
     @property
     def sources(self) -> frozenset[tuple[Path, Source]]:
@@ -175,8 +176,14 @@ class Loader:
                 raise _Refused(f'"{text}" is no strategy file: their names end in `.tts`', help_)
             if not self._inside(path):
                 raise _Refused(f'"{text}" is outside the project', _MOVE)
-            key = Path(os.path.realpath(path, strict=True))
-            kind = key.stat().st_mode
+            key = Path(os.path.realpath(path))
+            if key in self.texts:  # an editor has it, the disk perhaps not
+                kind = stat.S_IFREG
+            else:
+                self._missing.add(key)
+                key = Path(os.path.realpath(path, strict=True))
+                kind = key.stat().st_mode
+                self._missing.discard(key)
         except (OSError, ValueError) as error:  # ValueError: a null character
             shipped = library.file(text)
             if shipped is None or not _is_missing(error):

@@ -69,7 +69,7 @@ class EditorFiles:
     def imported(self, source: Source, text: str) -> list[Path]:
         """The file that an import of this text brings, if there is one."""
         for path in (Path(source.name).resolve().parent / text, library.file(text)):
-            if path is not None and path.is_file():
+            if path is not None and (Path(os.path.realpath(path)) in self.texts or path.is_file()):
                 return [path]
         return []
 
