@@ -124,6 +124,64 @@ def test_a_tree_says_what_was_pruned_and_why(opened: Open, run: Path) -> None:
     assert f"n={tree.winner.uid}" in page.url
 
 
+#: Six nodes, of which 5 and 6 continue 1; decisions (op, in, out, values); what became of each.
+FATES: dict[str, tuple[list[tuple[str, list[int], list[int], list[str]]], str]] = {
+    "both halves of a pool are used": (
+        [("where", [1, 2, 3, 4], [1, 2], []), ("where", [1, 2, 3, 4], [3, 4], [])],
+        "won kept kept kept won kept",
+    ),
+    "a half that has everything": (
+        [("where", [2, 3], [2, 3], []), ("where", [2, 3], [], [])],
+        "won kept kept kept won kept",
+    ),
+    "half of a pool is chosen from": (
+        [
+            ("where", [1, 2, 3, 4], [1], []),
+            ("where", [1, 2, 3, 4], [2, 3, 4], []),
+            ("select", [2, 3, 4], [2], []),
+        ],
+        "won kept pruned pruned won kept",
+    ),
+    "what is left of a choice is chosen from, in whatever order lines stand": (
+        [("select", [1, 2], [1], []), ("dedupe", [1, 2, 3], [1, 2], [])],
+        "won pruned pruned kept won kept",
+    ),
+    "what was kept once is pruned rounds later": (
+        [("select", [1, 2, 3], [1, 2], []), ("select", [2, 5, 6], [5], [])],
+        "won pruned pruned kept won pruned",
+    ),
+    "left out, and voted": (
+        [("where", [2, 3, 5], [5], []), ("vote", [2, 3, 5], [5], ["a", "b", "a"])],
+        "won agreed outvoted kept won kept",
+    ),
+    "left out, with children": ([("select", [1, 2], [2], [])], "won kept kept kept won kept"),
+    "a descent goes by": (
+        [("descend", [0, 1, 2, 3], [2], [])],
+        "won kept kept kept won kept",
+    ),
+}
+
+
+@pytest.mark.parametrize("decisions", FATES)
+def test_pruned_is_what_was_left_out_and_not_used(opened: Open, decisions: str) -> None:
+    lines, fates = FATES[decisions]
+    parents = [0, 0, 0, 0, 1, 1]
+    tree = {
+        "uid": list(range(1, 7)),
+        **dict.fromkeys(("parent", "before"), parents),
+        "added": [""] * 6,
+        "scores": {},
+        "winner": 5,
+        "decisions": [
+            {"op": op, "in": rows, "out": out, "values": values} for op, rows, out, values in lines
+        ],
+    }
+    page = opened("tree", p="one", a="main")
+    shown = page.evaluate("tree => tts.prepared(tree).fate", tree)
+    assert shown == fates.split()
+    assert page.evaluate("tree => tts.prepared(tree).pruned", tree) == fates.count("pruned")
+
+
 def test_everything_is_reached_by_keyboard(opened: Open) -> None:
     page = opened()
     page.keyboard.press("2")

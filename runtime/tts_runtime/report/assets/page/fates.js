@@ -55,35 +55,54 @@ tts.bounds = function (tree, name) {
   return [low, high];
 };
 
-/** Fates: won, kept, pruned (with the decision), outvoted, or lost (all that came of it was pruned). */
+/**
+ * Fates: won, kept, pruned, outvoted, or lost (all that came of it was pruned). Pruned is what a
+ * decision left out and nothing used: it has no children, no vote heard it, and no other decision
+ * gave it out for good, as the other half of a `where` does. `descend` goes by and leaves nothing out.
+ */
 tts.decide = function (tree) {
   const count = tree.uid.length;
   tree.heard = new Map();
-  const last = new Array(count).fill(null);
+  const votes = new Map();
+  const outs = tree.decisions.map((decision) => new Set(decision.out));
   tree.decisions.forEach((decision, number) => {
-    const out = new Set(decision.out);
+    const vote = decision.op === "vote";
     decision.in.forEach((uid, place) => {
       const at = tree.index.get(uid);
       if (at === undefined) return;
       if (!tree.heard.has(at)) tree.heard.set(at, []);
-      const agrees = decision.op === "vote" && tts.agrees(tree, { decision, place });
-      tree.heard.get(at).push({ number, place, kept: out.has(uid) || agrees });
-      // What was left out does not come back, in whatever order decisions stand. A vote leaves
-      // nobody out, it only returns another one.
-      if (!last[at] || last[at].kept || (last[at].decision.op === "vote" && !out.has(uid))) last[at] = { decision, place, kept: out.has(uid) };
+      const agrees = vote && tts.agrees(tree, { decision, place });
+      tree.heard.get(at).push({ number, place, kept: outs[number].has(uid) || agrees });
+      if (vote) votes.set(at, outs[number].has(uid) ? "kept" : agrees ? "agreed" : "outvoted");
     });
   });
   for (const each of tree.heard.values()) each.sort((one, other) => other.kept - one.kept);
+  const continued = new Set(tree.before);
   tree.fate = new Array(count).fill("kept");
   for (let at = count - 1; at >= 0; at--) {
     const below = tree.children.get(at) || [];
     if (tree.won.has(at)) tree.fate[at] = "won";
-    else if (last[at] && !last[at].kept) {
-      const vote = last[at].decision.op === "vote";
-      tree.fate[at] = vote ? (tts.agrees(tree, last[at]) ? "agreed" : "outvoted") : "pruned";
-    } else if (below.length && below.every((child) => ["pruned", "outvoted", "lost"].includes(tree.fate[child]))) tree.fate[at] = "lost";
+    else if (votes.has(at)) tree.fate[at] = votes.get(at);
+    else if (below.length) tree.fate[at] = below.every((child) => ["pruned", "outvoted", "lost"].includes(tree.fate[child])) ? "lost" : "kept";
+    else if (!continued.has(at) && tts.leftOut(tree, at, outs)) tree.fate[at] = "pruned";
   }
   tree.pruned = tree.fate.filter((fate) => fate === "pruned").length;
+};
+
+/** Whether decisions left a node out, in the end: lines do not stand in the order of time. */
+tts.leftOut = function (tree, at, outs) {
+  const chose = (tree.heard.get(at) || []).filter(({ number }) => !["vote", "descend"].includes(tree.decisions[number].op));
+  const against = chose.filter(({ kept }) => !kept);
+  return against.length > 0 && chose.every(({ number, kept }) => !kept || against.some((later) => tts.follows(tree, later.number, number, outs)));
+};
+
+/** Whether a decision chose from what an earlier one gave: nothing that was left out is in it. */
+tts.follows = function (tree, number, before, outs) {
+  const [later, earlier] = [tree.decisions[number], tree.decisions[before]];
+  const there = new Set(later.in);
+  // One half of a pool may have all of it, and the other nothing.
+  if (later.op === "where" && earlier.op === "where" && !later.out.length && earlier.in.length === there.size && earlier.in.every((uid) => there.has(uid))) return false;
+  return earlier.in.every((uid) => outs[before].has(uid) || !there.has(uid));
 };
 
 /** Whether a vote gave the answer that this node votes for. */
@@ -100,6 +119,11 @@ tts.FATES = {
   outvoted: ["○", "outvoted"],
   pruned: ["✂", "pruned"],
   lost: ["◌", "all that came of it was pruned"],
+};
+
+/** A decision on a node, as a sign: scissors only where the node is pruned. */
+tts.sign = function (op, kept, fate) {
+  return kept ? "✓" : fate === "pruned" ? "✂" : op === "vote" ? "○" : "–";
 };
 
 tts.roundOf = function (decision) {
@@ -119,6 +143,7 @@ tts.why = function (decision, place) {
     const weight = decision.weights && decision.weights.length ? ", weight " + tts.number(decision.weights[place]) : "";
     return head + (value === null || value === undefined ? "no vote" : "votes for " + tts.line(value, 60)) + weight + (kept ? "; its answer is returned" : "");
   }
+  if (decision.op === "descend") return head + (kept ? "came to this node" : "came to another node");
   if (decision.op === "where") return head + (kept ? "the condition holds" : "the condition does not hold");
   if (decision.op === "dedupe") return head + (kept ? "the first of its kind" : "a duplicate" + (value === undefined || value === null ? "" : " of " + tts.line(value, 60)));
   if (typeof value !== "number") {
@@ -132,6 +157,6 @@ tts.why = function (decision, place) {
   if (kept) return head + among + "; kept with " + keptValues.length + " of " + group.length;
   const least = Math.min(...keptValues), most = Math.max(...keptValues);
   if (!keptValues.length) return head + among + "; none kept";
-  if (value > least && value > most) return head + among + "; pruned, lower values were wanted";
-  return head + among + "; pruned, " + keptValues.length + " kept, the last of them at " + tts.number(least) + (value === least ? " (a tie: the earlier one stays)" : "");
+  if (value > least && value > most) return head + among + "; left out, lower values were wanted";
+  return head + among + "; left out, " + keptValues.length + " kept, the last of them at " + tts.number(least) + (value === least ? " (a tie: the earlier one stays)" : "");
 };
