@@ -8,11 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tts_runtime
 from tts_runtime.problems import Problem
-from tts_runtime.report.charts import Axis, curves
+from tts_runtime.report.charts import Axis, bars, curves
 from tts_runtime.report.difficulty import grouping
+from tts_runtime.report.figures import figures
 from tts_runtime.report.reward import MOST, ScoredCandidate, behaviour
+from tts_runtime.report.study import Study
 from tts_runtime.report.theme import SERIES, config, dark_style
+from tts_runtime.runs.sweeps import swept
 
 
 def test_points_at_one_place_are_drawn_side_by_side_and_written_as_they_are() -> None:
@@ -132,3 +136,33 @@ def test_groups_by_difficulty() -> None:
     measured = grouping(problems("other", 1, 2), {"0": 0.9, "1": 0.0})
     assert measured is not None
     assert measured.of == {"0": "easy", "1": "hard"}
+
+
+@pytest.fixture(scope="module")
+def two_sweeps(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A strategy over a number and a text."""
+    out = tmp_path_factory.mktemp("two") / "run"
+    plans, _ = swept(["best_of_n", "majority"], {}, ["n=2,4", "reduce=last,min"])
+    settings = tts_runtime.Settings(policies={"policy": "sim"}, scorers={"prm": "sim"}, out=out)
+    rows = [Problem(str(at), f"{at} + 1", str(at + 1), {"level": 1 + at % 2}) for at in range(4)]
+    tts_runtime.run(plans, rows, settings=settings)
+    study = Study([out])
+    study.update()
+    return study
+
+
+def test_values_of_a_text_are_series_of_their_own(two_sweeps: Study) -> None:
+    entry = two_sweeps.entries[0]
+    assert two_sweeps.series(entry, "n") == "best_of_n[reduce=last]"
+    groups = grouping(two_sweeps.problems, {})
+    for figure in figures(two_sweeps, groups, None):
+        rows = [(row.get("panel"), row["series"], row["at"]) for row in figure.rows]
+        if figure.name in ("accuracy-n", "difficulty"):
+            assert len(set(rows)) == len(rows), figure.name
+            assert {row[1] for row in rows} > {"best_of_n[reduce=last]", "best_of_n[reduce=min]"}
+
+
+def test_bars_do_not_stand_on_each_other() -> None:
+    rows = [{"panel": "easy", "at": "4", "series": "one", "value": 75.0}] * 2
+    bar = bars("f", "title", rows, "n").spec["spec"]["layer"][0]
+    assert bar["encoding"]["y"]["stack"] is None

@@ -148,7 +148,7 @@ def bars(name: str, title: str, rows: Sequence[Row], place: str, y: str = "accur
         {
             "mark": {"type": "bar"},
             "encoding": {
-                "y": {**up, "field": "value"},
+                "y": {**up, "field": "value", "stack": None},
                 "color": _color(names),
                 "tooltip": _tooltip(Axis("at", place, log=False)),
             },

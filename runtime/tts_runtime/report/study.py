@@ -222,7 +222,7 @@ class Study:
         return next((name for name in _BUDGETS if name in swept), min(swept, default=None))
 
     def swept(self) -> set[str]:
-        """Parameters with several numbers within one strategy."""
+        """Parameters with several numbers within one strategy: what an axis can have."""
         values: dict[tuple[str, str], set[Scalar]] = {}
         for entry in self.entries:
             for name, value in entry.parameters.items():
@@ -231,18 +231,21 @@ class Study:
         return {name for (_, name), numbers in values.items() if len(numbers) > 1}
 
     def series(self, entry: Entry, without: str | None) -> str:
-        """The label of an entry's line in a figure: its name without one parameter's value."""
+        """The label of an entry's line in a figure: its name without one parameter's value.
+
+        What differs between entries of a strategy is named, texts and switches too.
+        """
         others = [
-            f"{name}={entry.parameters[name]}"
-            for name in sorted(self.swept())
-            if name in entry.parameters and name != without and self._varies(entry, name)
+            f"{name}={value}"
+            for name, value in sorted(entry.parameters.items())
+            if name != without and self._varies(entry, name)
         ]
         run = f"{entry.run}: " if len(self.directories) > 1 else ""
         return f"{run}{entry.base}" + (f"[{','.join(others)}]" if others else "")
 
     def _varies(self, entry: Entry, name: str) -> bool:
         same = [each for each in self.entries if each.base == entry.base]
-        return len({each.parameters.get(name) for each in same}) > 1
+        return len({repr(each.parameters.get(name)) for each in same}) > 1
 
     def notes(self) -> Iterator[str]:
         """Notes on the runs: damaged files, and settings that differ between runs."""
