@@ -12,7 +12,8 @@ import tts_runtime
 from tts_runtime.problems import Problem
 from tts_runtime.report.charts import Axis, bars, curves
 from tts_runtime.report.difficulty import grouping
-from tts_runtime.report.figures import figures
+from tts_runtime.report.figures import comparisons, figures
+from tts_runtime.report.page import baseline_of
 from tts_runtime.report.reward import MOST, ScoredCandidate, behaviour
 from tts_runtime.report.study import Study
 from tts_runtime.report.theme import SERIES, config, dark_style
@@ -149,6 +150,36 @@ def two_sweeps(tmp_path_factory: pytest.TempPathFactory) -> Study:
     study = Study([out])
     study.update()
     return study
+
+
+@pytest.mark.parametrize(
+    ("baseline", "against"),
+    [
+        (
+            "best_of_n[n=2,reduce=min]",
+            {
+                "best_of_n[n=2,reduce=last]": "best_of_n[n=2,reduce=min]",
+                "best_of_n[n=4,reduce=last]": "best_of_n[n=4,reduce=min]",
+                "majority[n=2]": "best_of_n[n=2,reduce=min]",
+                "majority[n=4]": "best_of_n[n=4,reduce=min]",
+            },
+        ),
+        (
+            "majority",
+            {
+                f"best_of_n[n={n},reduce={reduce}]": f"majority[n={n}]"
+                for n in (2, 4)
+                for reduce in ("last", "min")
+            },
+        ),
+    ],
+)
+def test_a_baseline_is_followed_along_its_budget_only(
+    two_sweeps: Study, baseline: str, against: dict[str, str]
+) -> None:
+    entry = baseline_of(two_sweeps, baseline)
+    assert entry is not None
+    assert {each.left: each.right for each in comparisons(two_sweeps, entry)} == against
 
 
 def test_values_of_a_text_are_series_of_their_own(two_sweeps: Study) -> None:

@@ -44,3 +44,9 @@ def test_an_axis_in_ascii(run: Path) -> None:
     text = printed(run, 80, encoding="ascii")
     assert "*" in text
     assert "[" in text
+
+
+def test_a_difference_says_what_it_is_to(run: Path) -> None:
+    lines = [line.rstrip() for line in printed(run, 80).splitlines()]
+    at = max(at for at, line in enumerate(lines) if line.startswith("beam_search[n=8] "))
+    assert lines[at + 1] == "against majority[n=8]"

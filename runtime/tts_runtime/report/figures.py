@@ -141,12 +141,16 @@ def _number(value: Any) -> float:
 
 
 def partner(study: Study, entry: Entry, baseline: Entry) -> Entry:
-    """The entry to compare with: the baseline, at the same budget if it ran there."""
+    """The entry to compare with: the baseline, at the same budget if it ran there.
+
+    Its other parameters are the baseline's: of two sweeps, only the budget's is followed.
+    """
     budget = study.budget
-    if budget is not None and budget in entry.parameters:
+    if budget is not None and budget in entry.parameters and budget in baseline.parameters:
+        wanted = {**baseline.parameters, budget: entry.parameters[budget]}
         for other in study.entries:
             same = (other.base, other.run) == (baseline.base, baseline.run)
-            if same and other.parameters.get(budget) == entry.parameters[budget]:
+            if same and other.parameters == wanted:
                 return other
     return baseline
 

@@ -86,9 +86,11 @@ def _differences(
     if baseline is None:
         return
     compared = comparisons(study, baseline)
+    several = len({comparison.right for comparison in compared}) > 1
     rows = [
         (
-            printable(comparison.left),
+            printable(comparison.left)
+            + (f"\nagainst {printable(comparison.right)}" if several else ""),
             Estimate(
                 100 * comparison.difference,
                 100 * comparison.low,
@@ -102,9 +104,10 @@ def _differences(
     if not rows:
         return
     same = f", at the same {study.budget} where it ran" if study.budget else ""
+    against = printable(baseline.base if several else compared[0].right)
     yield Text("")
-    yield _heading(f"difference to {printable(baseline.base)}{same}, points, paired; p by Holm")
-    room = _room(width, [name for name, _, _ in rows], extra=36)
+    yield _heading(f"difference to {against}{same}, points, paired; p by Holm")
+    room = _room(width, [line for name, _, _ in rows for line in name.split("\n")], extra=36)
     table = _table("strategy", "points", "from", "to", "p")
     scale = _scale([gain for _, gain, _ in rows], least=-100.0, most=100.0, zero=True)
     if room:
