@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import tts_runtime
+from tts_runtime.cli.metrics import metrics_command
 from tts_runtime.cli.show import show_command
 from tts_runtime.problems import Problem
 
@@ -77,6 +78,8 @@ def test_every_strategy_is_shown_without_a_name(show: Show) -> None:
         (["run", "--strategy", "majorty"], "did you mean 'majority'"),
         (["."], ". is not a run directory: it has no run.json"),
         ([], "DIR"),
+        (["run", "one", "--compare", "majority"], "--compare: it is over all problems and names"),
+        (["run", "--compare", "majority", "--strategy", "majority"], "strategies; no --strategy"),
         (["run", "--verfy"], "no such option: --verfy; did you mean '--verify'?"),
     ],
 )
@@ -88,7 +91,7 @@ def test_mistakes_have_a_message_and_exit_with_2(
     assert message in err
 
 
-def test_damaged_lines_are_named(show: Show) -> None:
+def test_damaged_lines_are_named(show: Show, capsys: pytest.CaptureFixture[str]) -> None:
     assert show("run", "--verify")[1].endswith(
         "every line agrees with its checksum, and none is missing\n"
     )
@@ -98,3 +101,16 @@ def test_damaged_lines_are_named(show: Show) -> None:
     assert code == 2
     assert "majority: 1 finished" in out
     assert "damaged: majority/answers.jsonl:1: the checksum does not agree" in err
+    # A comparison and figures have the same lines left out.
+    code, out, err = show("run", "--compare", "beam_search")
+    assert (code, "on 0 answers" in out) == (2, True)
+    assert "damaged: majority/answers.jsonl:1: " in err
+    assert show("run", "--compare", "majority")[2].count("damaged: ") == 1  # and then an error
+    assert metrics_command(["costs", "run"]) == 0
+    assert "damaged, left out: majority/answers.jsonl:1: " in capsys.readouterr().err
+
+
+def test_a_comparison_checks_what_it_reads(show: Show) -> None:
+    code, out, err = show("run", "--compare", "majority", "--verify")
+    assert (code, err) == (0, "")
+    assert "every line agrees" in out

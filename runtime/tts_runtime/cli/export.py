@@ -13,7 +13,7 @@ from tts_lang.cli.parser import CommandParser, UsageError
 from tts_lang.cli.process import MISTAKE
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.printable import printable
-from tts_runtime.cli.record_command import read_records
+from tts_runtime.cli.record_command import name_damage, read_records
 from tts_runtime.record.reader import open_run
 from tts_runtime.record.training import FORMATS, rows
 
@@ -87,8 +87,7 @@ def _export(options: Namespace) -> int:
         json.dumps(row, ensure_ascii=False) + "\n"
         for row in rows(run, form, names, chat=options.chat, say=say)
     ]
-    for damage in dict.fromkeys(run.damaged):
-        print(f"damaged, left out: {printable(damage)}", file=sys.stderr)
+    name_damage([run])
     if not lines:
         print("error: nothing to write: no solution of this run fits", file=sys.stderr)
         return MISTAKE

@@ -14,7 +14,7 @@ from tts_lang.explain.units import short
 from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
 from tts_runtime.cli.rated import write_problems
-from tts_runtime.cli.record_command import read_records
+from tts_runtime.cli.record_command import name_damage, read_records
 from tts_runtime.cli.report import print_rows
 from tts_runtime.cli.tables import TableColumn
 from tts_runtime.record.reader import Run, StrategyRecord, open_run
@@ -121,7 +121,11 @@ def _metrics(options: Namespace) -> int:
         raise UsageError(f"{wrong}; {hint}")
     if not options.directories and options.what != "flops":
         raise UsageError(f"tts-metrics {options.what}: name a run directory")
-    show(options)
+    options.runs = []
+    try:
+        show(options)
+    finally:
+        name_damage(options.runs)
     return 0
 
 
@@ -156,7 +160,8 @@ def _ungraded(problems: Sequence[SampledProblem]) -> list[str]:
 
 def _records(options: Namespace) -> list[tuple[Run, StrategyRecord]]:
     """The strategies that are asked for, of all directories."""
-    runs = [open_run(each) for each in options.directories]
+    runs: list[Run] = options.runs
+    runs += [open_run(each) for each in options.directories]
     if options.strategy is None:
         return [(run, record) for run in runs for record in run.strategies.values()]
     chosen = [(r, r.strategies[options.strategy]) for r in runs if options.strategy in r.strategies]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tts_lang.cli.completion import complete
 from tts_lang.cli.parser import CommandParser, UsageError, usage_error
 from tts_lang.cli.process import MISTAKE
 from tts_lang.printable import printable
 from tts_runtime.record.files import DirectoryError
+from tts_runtime.record.reader import Run
 
 
 def read_records(
@@ -41,3 +42,10 @@ def read_records(
         sys.stdout.flush()
         print(f"error: {printable(message)}", file=sys.stderr)
         return MISTAKE
+
+
+def name_damage(runs: Iterable[Run]) -> None:
+    """Names what was read of some runs and left out, to standard error."""
+    sys.stdout.flush()
+    for damage in dict.fromkeys(damage for run in runs for damage in run.damaged):
+        print(f"damaged, left out: {printable(damage)}", file=sys.stderr)

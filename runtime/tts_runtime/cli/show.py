@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from argparse import SUPPRESS, Namespace
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tts_lang.cli.parser import CommandParser
+from tts_lang.cli.parser import CommandParser, UsageError
 from tts_lang.cli.process import MISTAKE
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.printable import printable
@@ -72,6 +72,9 @@ def show_command(arguments: Sequence[str]) -> int:
 
 
 def _show(options: Namespace) -> int:
+    for name, value in (("PROBLEM", options.problem), ("--strategy", options.strategy)):
+        if options.compare and value is not None:
+            raise UsageError(f"--compare: it is over all problems and names strategies; no {name}")
     run = open_run(options.directory)
     if options.strategy is not None:
         run.strategy(options.strategy)
@@ -79,23 +82,27 @@ def _show(options: Namespace) -> int:
     seed = limit_of("--seed", options.seed, least=None)
     if seed is not None and seed not in run.seeds:
         raise KeyError(f"{run.directory} has {in_words(run.seeds)}, not {seed}")
-    if options.compare:
-        return _compare(run, options.compare, seed)
-    if options.problem is None:
-        lines = _overview(run, names, seed)
-    else:
-        lines = _problem(run, names, options.problem, seed, None if options.all else SHOWN)
-    for line in lines:
-        print(printable(line))
-    damaged = run.verify() if options.verify else list(dict.fromkeys(run.damaged))
-    for damage in damaged:
-        print(f"damaged: {printable(damage)}", file=sys.stderr)
+    try:
+        lines: Iterable[str] = ()
+        if options.compare:
+            _compare(run, options.compare, seed)
+        elif options.problem is None:
+            lines = _overview(run, names, seed)
+        else:
+            lines = _problem(run, names, options.problem, seed, None if options.all else SHOWN)
+        for line in lines:
+            print(printable(line))
+    finally:  # a mistake may be that something is left out
+        damaged = run.verify() if options.verify else list(dict.fromkeys(run.damaged))
+        sys.stdout.flush()
+        for damage in damaged:
+            print(f"damaged: {printable(damage)}", file=sys.stderr)
     if options.verify and not damaged:
         print("every line agrees with its checksum, and none is missing")
     return MISTAKE if damaged else 0
 
 
-def _compare(run: Run, names: Sequence[str], seed: int | None) -> int:
+def _compare(run: Run, names: Sequence[str], seed: int | None) -> None:
     """Comparisons with the first strategy of `names`, of the others, or of all that there are."""
     from tts_runtime.cli.report import print_comparisons
 
@@ -108,7 +115,6 @@ def _compare(run: Run, names: Sequence[str], seed: int | None) -> int:
     if ungraded:
         raise KeyError(f"{ungraded[0]} has no graded answer, so nothing can be compared with it")
     print_comparisons(compare(answers, pairs))
-    return 0
 
 
 def _overview(run: Run, names: Sequence[str], seed: int | None) -> Iterator[str]:
