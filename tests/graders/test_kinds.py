@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tts_lang
 import tts_runtime
 from tests.support.scripted import ScriptedPolicy
 from tts_runtime.engines.base import EngineError
 from tts_runtime.graders import Grade, Grader, Graders, find_grader
+from tts_runtime.graders.function import FunctionGrader
 from tts_runtime.graders.judged import JudgeGrader
 from tts_runtime.problems import Problem, load_problems
 from tts_runtime.runs.engine_set import EngineSet
@@ -25,6 +27,8 @@ def graded(
     gold: str | None,
     fields: Mapping[str, object] | None = None,
     text: str = "",
+    *,
+    failed: bool = False,
 ) -> Grade:
     problem = Problem("p", "1 + 1", gold, fields or {})
 
@@ -32,7 +36,7 @@ def graded(
         async with EngineSet() as engines:
             graders = Graders(grader, [problem])
             graders.open(engines.grader)
-            return await graders.verdict(problem, answer, text)
+            return await graders.verdict(problem, answer, text, failed=failed)
 
     return asyncio.run(verdict())
 
@@ -204,3 +208,38 @@ def test_a_run_says_what_graded_it_and_a_choice_overrides_it() -> None:
     chosen = tts_runtime.Settings(policies={"policy": "sim"}, grader="none")
     [other] = tts_runtime.run("greedy", problems, settings=chosen)
     assert (other.summary.graders, other.answers[0].correct) == (("none",), None)
+
+
+#: A grader that takes every text for right.
+KIND = FunctionGrader(lambda problem, answer, text: True, "kind")  # noqa: ARG005
+
+
+@pytest.mark.parametrize(
+    ("grader", "gold", "right"),
+    [
+        (KIND, None, False),
+        ("exec:python?field=none", None, False),
+        (JudgeGrader(ScriptedPolicy([])), "4", False),
+        ("math", "4", False),
+        ("math", None, None),
+        ("number", "four", None),
+        ("none", "4", None),
+    ],
+)
+def test_what_failed_is_wrong_without_a_call(
+    grader: Grader | str, gold: str | None, right: bool | None
+) -> None:
+    assert graded(KIND, None, None) == Grade(True)
+    assert graded(grader, None, gold, failed=True).correct is right
+
+
+def test_a_failed_problem_of_a_run_is_wrong(tmp_path: Path) -> None:
+    source = "scorer orm per solution\n\nstrategy s():\n    p = sample 2\n    score p by orm\n"
+    (tmp_path / "s.tts").write_text(f"{source}    return best of p by orm\n")
+    plan = tts_lang.compile(tmp_path / "s.tts")
+    chosen = tts_runtime.Settings(
+        policies={"policy": "sim"}, scorers={"orm": "field:level"}, grader=KIND
+    )
+    [result] = tts_runtime.run(plan, [Problem("a", "1 + 1", "2")], settings=chosen)
+    assert result.answers[0].error is not None
+    assert result.answers[0].correct is False

@@ -43,8 +43,10 @@ class _NoGrader(Grader):
 
     needs_gold = False
 
-    async def grade(self, submission: Submission) -> Grade:  # noqa: ARG002
+    async def verdict(self, submission: Submission) -> Grade:  # noqa: ARG002
         return Grade(None)
+
+    grade = verdict
 
 
 def find_grader(written: str) -> Callable[[], Grader]:
@@ -167,7 +169,9 @@ class Graders:
                     grades[answer] = grade.correct
         return grades
 
-    async def verdict(self, problem: Problem, answer: str | None, text: str) -> Grade:
+    async def verdict(
+        self, problem: Problem, answer: str | None, text: str, *, failed: bool = False
+    ) -> Grade:
         """The grade of an answer; whatever it is, this does not fail."""
         grader = self._only or self._opened[self.name(problem)]
-        return await grader.verdict(Submission(problem, answer, text))
+        return await grader.verdict(Submission(problem, answer, text, failed))

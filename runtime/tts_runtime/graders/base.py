@@ -27,11 +27,13 @@ class Submission:
         problem: With its gold answer and other fields.
         answer: As written in the returned candidate; missing if it has none.
         text: The returned candidate's whole text; empty if none was returned.
+        failed: Whether the strategy failed, and returned nothing.
     """
 
     problem: Problem
     answer: str | None
     text: str
+    failed: bool = False
 
 
 class Grader(ABC):
@@ -44,9 +46,14 @@ class Grader(ABC):
     every_candidate: bool = False
 
     async def verdict(self, submission: Submission) -> Grade:
-        """The grade; a missing one, with its reason, where grading goes wrong. Never raises."""
+        """The grade; a missing one, with its reason, where grading goes wrong. Never raises.
+
+        What failed is wrong: a grader of texts might find that the empty one is right.
+        """
         if self.needs_gold and submission.problem.answer is None:
             return Grade(None)
+        if submission.failed and not self.every_candidate:
+            return Grade(False)
         try:
             grade: Grade = await called(self.grade, submission)  # anybody's code
         except FunctionError as error:

@@ -270,7 +270,8 @@ async def _run_bound(
     ) -> None:
         progress.outcome(place, outcome)
         problem = by_id[outcome.problem_id]
-        grade = await graders.verdict(problem, outcome.answer, outcome.text)
+        failed = outcome.error is not None
+        grade = await graders.verdict(problem, outcome.answer, outcome.text, failed=failed)
         nodes = collectors[place].nodes(outcome)
         right = await graders.of_answers(problem, answers_in(nodes))
         answer = collectors[place].add(outcome, problem.answer, grade, nodes, right, decisions)
