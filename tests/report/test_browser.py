@@ -182,6 +182,24 @@ def test_pruned_is_what_was_left_out_and_not_used(opened: Open, decisions: str) 
     assert page.evaluate("tree => tts.prepared(tree).pruned", tree) == fates.count("pruned")
 
 
+@pytest.mark.parametrize(("show", "rows"), [("a", "two"), ("b", "one four"), ("failed", "four")])
+def test_what_only_one_solves_counts_what_failed(opened: Open, show: str, rows: str) -> None:
+    page = opened("problems", a="majority[n=4]", b="majority[n=8]", show=show)
+    page.wait_for_selector(".problems")
+    page.evaluate("""() => {
+        const { marks, order } = tts.store.problems;
+        const set = (name, values) => {
+            const at = (_, place) => values[order.indexOf(place)];
+            marks[tts.strategyAt(name)] = order.map(at).join("");
+        };
+        set("majority[n=4]", "01?x");
+        set("majority[n=8]", "10?1");
+        tts.show();
+    }""")
+    shown = " ".join(page.locator(".problems .row b").all_inner_texts())
+    assert [name for name in ("one", "two", "four") if name in shown] == rows.split()
+
+
 def test_everything_is_reached_by_keyboard(opened: Open) -> None:
     page = opened()
     page.keyboard.press("2")

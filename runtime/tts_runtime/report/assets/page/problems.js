@@ -19,10 +19,11 @@ tts.views.problems = function (main, query) {
     find: query.get("find") || "",
   };
   let rows = [];
+  const missed = (mark) => mark === "0" || mark === "x"; // what failed has solved nothing
   const shows = {
     all: ["all", () => true],
-    a: ["only the first right", (a, b) => a === "1" && b === "0"],
-    b: ["only the second right", (a, b) => a === "0" && b === "1"],
+    a: ["only the first right", (a, b) => a === "1" && missed(b)],
+    b: ["only the second right", (a, b) => missed(a) && b === "1"],
     wrong: ["wrong", (a, b) => a === "0" && (b === undefined || b === "0")],
     failed: ["failed", (a, b) => a === "x" || b === "x"],
     ungraded: ["not graded", (a, b) => a === "?" || b === "?"],
