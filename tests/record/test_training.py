@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +62,25 @@ def test_right_solutions(capsys: pytest.CaptureFixture[str], run: Path) -> None:
         "prompt": [{"role": "user", "content": "1 + 1"}],
         "completion": [{"role": "assistant", "content": TEXTS[0]}],
     }
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_rows_are_json_whatever_the_encoding(tmp_path: Path, encoding: str) -> None:
+    row = {"id": "one", "problem": "é 😀 ∞ \x7f", "answer": "2", "completions": ["\\boxed{2}"]}
+    (tmp_path / "samples.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    settings = tts_runtime.Settings(
+        policies={"policy": f"replay:{tmp_path}/samples.jsonl"}, out=tmp_path / "run"
+    )
+    tts_runtime.run("pass_at", settings=settings, parameters={"n": 1})
+    script = "import sys; from tts_runtime.cli import export_main; export_main(sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "run"), "--as", "sft"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.decode(encoding))["prompt"] == row["problem"]
 
 
 def test_pairs_share_the_longest_beginning(capsys: pytest.CaptureFixture[str], run: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
+import json
 import os
 import select
 import signal
@@ -27,6 +29,8 @@ _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF, errno.EIO)
 _PATIENCE = 10.0
 #: Bytes that a pipe takes without blocking once it can be written to (POSIX's PIPE_BUF).
 _PIECE = 4096
+#: Name of the way in which characters are written that a stream's encoding lacks.
+_ESCAPED = "tts_lang.escaped"
 
 
 def run_as_process(command: Callable[[], int]) -> NoReturn:
@@ -103,6 +107,16 @@ class _Messages(io.FileIO):
             return len(data)
 
 
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    r"""What an encoding lacks, as JSON writes it (`\u00e9`): so JSON stays what it is."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error(_ESCAPED, _escaped)
+
+
 def _open_streams() -> None:
     """Makes standard streams usable whatever they are: closed, unread, of any encoding."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -122,7 +136,7 @@ def _open_streams() -> None:
         )
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # whatever the terminal's encoding is
+            stream.reconfigure(errors=_ESCAPED)  # whatever the terminal's encoding is
 
 
 def _stop_writing() -> None:
