@@ -292,6 +292,7 @@ def test_problems_of_all_directories_are_rated(grid: Path, call: Call, tts_run: 
 def test_metrics_of_samples_rewards_and_costs(grid: Path, call: Call) -> None:
     code, out, err = call(metrics_command, "samples", grid / "run", "--strategy", "best_of_n[n=6]")
     assert (code, err) == (0, "")
+    assert "all subsets of k samples, of weighted votes over 200 of them" in out.replace("\n", " ")
     for word in ("pass@k (coverage)", "maj@k", "best of k by last(prm)", "k=4", "48 answers"):
         assert word in out
     run = open_run(grid / "run")
@@ -372,6 +373,11 @@ def test_scaling_and_matched_flops(grid: Path, call: Call) -> None:
         "majority",
         "majority",
     ]
+    one = ("--strategy", "best_of_n[n=6]")
+    assert (
+        "Scaling: unknown: there is one run"
+        in call(metrics_command, "scaling", grid / "run", *one)[1]
+    )
     code, out, _ = call(metrics_command, "flops", grid / "run", "--size-ratio", "14")
     assert (code, "257.8 times" in out, "R = 22: " in out) == (0, True, True)
 

@@ -30,6 +30,7 @@ from tts_runtime.stats.difficulty import (
 from tts_runtime.stats.load import ExperimentError, joined_problems
 from tts_runtime.stats.samples import (
     REDUCTIONS,
+    SUBSETS,
     Rule,
     SampledProblem,
     best,
@@ -217,7 +218,8 @@ def _samples(options: Namespace) -> None:
         sampled_from = (
             f"{len(problems):,} answers, at least {fewest} samples each; means over all subsets"
         )
-        lines = [f"{sampled_from} of k samples (Chen et al. 2021)", *_ungraded(everything)]
+        votes = f", of weighted votes over {SUBSETS} of them" if scorers else ""
+        lines = [f"{sampled_from} of k samples{votes} (Chen et al. 2021)", *_ungraded(everything)]
         if not all(each.independent for each in problems):
             lines.append(_DEPENDENT)
         print_rows(label, names, columns, (), [*lines, *_stopped(problems)])
@@ -407,7 +409,8 @@ def _scaling(options: Namespace) -> None:
         families = {"": points}
     for name, family in families.items():
         rise = slope(family)
-        rise_text = f"{100_000 * rise:+.2f}" if rise is not None else "unknown: all cost the same"
+        unknown = "all cost the same" if len(family) > 1 else "there is one run"
+        rise_text = f"unknown: {unknown}" if rise is None else f"{100_000 * rise:+.2f}"
         of = f" of {name}" if len(families) > 1 else ""
         print(f"Scaling{of}: {rise_text} (points of accuracy per 1,000 tokens, mean over pairs)")
         print(f"Performance{of}: {_percent(performance(family))}")

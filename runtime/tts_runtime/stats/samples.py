@@ -22,7 +22,7 @@ REDUCTIONS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
     "mean": lambda steps: mean(steps) or 0.0,
 }
 #: Subsets by which a weighted vote of fewer than all samples is estimated.
-_SUBSETS: Final = 200
+SUBSETS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +162,8 @@ def weighted(scorer: str, reduction: str) -> Rule:
         if k == len(samples):
             return _vote(samples, scorer, reduction)
         random = Random(f"{problem.problem} {problem.seed} {k}")
-        drawn = [_vote(random.sample(samples, k), scorer, reduction) for _ in range(_SUBSETS)]
-        return sum(drawn) / _SUBSETS
+        drawn = [_vote(random.sample(samples, k), scorer, reduction) for _ in range(SUBSETS)]
+        return sum(drawn) / SUBSETS
 
     return rule
 
