@@ -22,6 +22,7 @@ from tts_lang.explain.json_form import to_values
 from tts_lang.explain.models import Model, Models
 from tts_lang.explain.render import to_text
 from tts_lang.explain.tree import explain
+from tts_lang.explain.units import short
 from tts_lang.optimise.command import explain_optimised
 from tts_lang.optimise.pipeline import optimise
 from tts_lang.plan import graph
@@ -35,6 +36,22 @@ SHOWN = ("beam_search", "best_of_n", "budget_forcing", "compute_optimal", "dvts"
 
 def text_of(plan: Plan, width: int = 100, context: int | None = 1024) -> str:
     return to_text(explain(plan, Assumed(context)), width)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.25, "0.25"),
+        (999.4, "999"),
+        (999.96, "1000"),
+        (1234.5, "1234"),
+        (9999, "9999"),
+        (16_384, "16.4k"),
+        (999_999, "1.00M"),
+    ],
+)
+def test_a_short_number_is_never_an_exponent_where_it_fits(value: float, shown: str) -> None:
+    assert short(value) == shown
 
 
 @pytest.mark.parametrize("name", SHOWN)

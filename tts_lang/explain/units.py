@@ -28,7 +28,7 @@ def short(value: float | None) -> str:
         return "inf"
     if value < 10_000:
         whole = round(value)
-        return f"{whole}" if abs(value - whole) < 0.005 or value >= 1000 else f"{value:.3g}"
+        return f"{whole}" if abs(value - whole) < 0.005 or value >= 999.5 else f"{value:.3g}"
     if value > LARGEST:
         return ">1e308"
     size = 0
