@@ -25,7 +25,7 @@ PROBLEMS = [
     Problem("one", f"1 + 1 {HOSTILE}", "2", {"level": 1, "=cmd()": "=1+1"}),
     Problem("two/../x", "2 + 2", "4", {"level": 2}),
     Problem("<b>three</b>&?#=%", "3 + 3", "6", {"level": 2}),
-    Problem("four", "4 + 4", None, {}),
+    Problem("four", "4 + 4", None, {"number": 12345678901234567, "open": True}),
 ]
 
 

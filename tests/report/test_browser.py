@@ -223,6 +223,24 @@ def test_everything_is_reached_by_keyboard(opened: Open) -> None:
     assert page.locator("dialog[open]").is_visible()
 
 
+def test_numbers_and_names_are_what_they_are(opened: Open) -> None:
+    page = opened()
+    for value, shown in {
+        999_999: "999,999",
+        999_999_999: "1.00 G",
+        999_499_999: "999 M",
+        -12_345_678: "-12.3 M",
+        5e18: "5.00 E",
+        9.999e20: "1.00e+21",
+        0.25: "0.25",
+    }.items():
+        assert page.evaluate("value => tts.number(value)", value) == shown
+    page.evaluate("location.hash = '#/tree?p=four'")
+    page.wait_for_selector(".outline .row")
+    fields = page.locator(".problem p").inner_text()
+    assert fields == "number: 12345678901234567; open: true"
+
+
 def test_the_same_sample_is_marked_in_the_other_tree(opened: Open) -> None:
     page = opened("tree", p="one", a="majority[n=4]", b="majority[n=8]", n="2")
     page.wait_for_selector(".pane + .pane .row.marked")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ def columns(tree: Tree) -> dict[str, Any]:
         "seed": tree.answer.seed,
         "text": _cut(tree.problem.text),
         "gold": tree.problem.answer,
-        "fields": {name: _plain(value) for name, value in tree.problem.fields.items()},
+        "fields": {name: _written(value) for name, value in tree.problem.fields.items()},
         "answer": tree.answer.answer,
         "correct": tree.answer.correct,
         "error": tree.answer.error,
@@ -99,7 +100,7 @@ def _cut(text: str | None) -> str | None:
     return f"{text[:MOST_TEXT]}\n[... {len(text) - MOST_TEXT:,} more characters in the record]"
 
 
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    return _cut(value if isinstance(value, str) else str(value))
+def _written(value: Any) -> str:
+    """A field as its problem has it: a number may be a name, and is not rounded."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return _cut(text) or ""

@@ -55,8 +55,10 @@ tts.number = function (value, digits = 4) {
   if (typeof value !== "number") return tts.line(value, 80);
   if (Number.isInteger(value) && Math.abs(value) < 1e6) return value.toLocaleString("en");
   const size = Math.abs(value);
-  for (const [unit, name] of [[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"]]) {
-    if (size >= unit) return (value / unit).toPrecision(3) + " " + name;
+  const rounded = Number(value.toPrecision(3)); // what rounds to 1,000 of a unit is 1 of the next
+  if (Math.abs(rounded) >= 1e21) return value.toExponential(2);
+  for (const [unit, name] of [[1e18, "E"], [1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"]]) {
+    if (Math.abs(rounded) >= unit) return (rounded / unit).toPrecision(3) + " " + name;
   }
   if (size > 0 && size < 0.001) return value.toExponential(1);
   if (size >= 1000) return Math.round(value).toLocaleString("en");

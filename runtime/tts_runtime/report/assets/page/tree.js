@@ -100,7 +100,7 @@ tts.showProblem = function (head, tree, problems, place) {
     tts.el("div", { class: "text", tabindex: "0", role: "region", "aria-label": "The problem" }, tts.text(text)),
     tts.el("p", { class: "small" },
       problems.gold[place] !== null && ["gold answer: ", tts.el("b", {}, tts.line(problems.gold[place], 120)), fields.length > 0 && "; "],
-      fields.map(([name, value]) => tts.line(name, 40) + ": " + tts.number(value)).join("; ")),
+      fields.map(([name, value]) => tts.line(name, 40) + ": " + tts.line(value, 80)).join("; ")),
   ]);
 };
 
