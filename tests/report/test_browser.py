@@ -239,6 +239,12 @@ def test_numbers_and_names_are_what_they_are(opened: Open) -> None:
     page.wait_for_selector(".outline .row")
     fields = page.locator(".problem p").inner_text()
     assert fields == "number: 12345678901234567; open: true"
+    page.evaluate("location.hash = '#/'")
+    page.wait_for_selector("figure")
+    assert page.evaluate("tts.counted()") == "problems"
+    page.evaluate("tts.store.problems.seeds[0] = 1; tts.show()")
+    table = page.locator("table", has=page.locator("caption", has_text="Strategies"))
+    assert "answers" in table.locator("th").all_inner_texts()
 
 
 def test_the_same_sample_is_marked_in_the_other_tree(opened: Open) -> None:

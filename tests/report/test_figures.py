@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import tts_runtime
 from tts_runtime.problems import Problem
+from tts_runtime.problems.model import Trial
 from tts_runtime.report.charts import Axis, bars, curves
 from tts_runtime.report.difficulty import grouping
 from tts_runtime.report.figures import comparisons, figures
@@ -197,3 +198,25 @@ def test_bars_do_not_stand_on_each_other() -> None:
     rows = [{"panel": "easy", "at": "4", "series": "one", "value": 75.0}] * 2
     bar = bars("f", "title", rows, "n").spec["spec"]["layer"][0]
     assert bar["encoding"]["y"]["stack"] is None
+
+
+@pytest.mark.parametrize(
+    ("seeds", "left_out", "note"),
+    [
+        ((0, 0), 0, None),
+        ((0, 0), 1, "strategies have 3 to 4 problems so far"),
+        ((0, 1), 0, "strategies have other answers so far"),
+        ((0, 1), 2, "strategies have 2 to 4 answers so far"),
+    ],
+)
+def test_what_differs_between_strategies_is_said(
+    two_sweeps: Study, seeds: tuple[int, int], left_out: int, note: str | None
+) -> None:
+    study = Study(two_sweeps.directories)
+    study.update()
+    entry = study.entries[0]
+    trials = [Trial(id_, seeds[1]) for id_, _ in entry.trials][left_out:]
+    entry.trials = dict(zip(trials, entry.trials.values(), strict=False))
+    study.places |= dict.fromkeys(trials, 0)
+    notes = list(study.notes())
+    assert [each.partition(":")[0] for each in notes] == ([] if note is None else [note])

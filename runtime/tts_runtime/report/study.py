@@ -254,10 +254,13 @@ class Study:
             more = f", and {len(damaged) - 3} more" if len(damaged) > 3 else ""
             listed = "; ".join(map(str, damaged[:3]))
             yield f"damaged lines are left out: {listed}{more}"
-        counts = {len(entry.trials) for entry in self.entries}
-        if len(counts) > 1:
+        different = {frozenset(entry.trials) for entry in self.entries}
+        if len(different) > 1:
+            least, most = min(map(len, different)), max(map(len, different))
+            what = "answers" if len({seed for _, seed in self.places}) > 1 else "problems"
+            count = f"{least:,} to {most:,}" if least < most else "other"
             yield (
-                f"strategies have answered {min(counts):,} to {max(counts):,} problems so far: "
+                f"strategies have {count} {what} so far: "
                 "single accuracies are each over its own, differences over the common ones"
             )
 

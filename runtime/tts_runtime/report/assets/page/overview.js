@@ -55,7 +55,7 @@ tts.provenance = function (run) {
 tts.summary = function (report) {
   const seconds = report.strategies.some((each) => each.costs.seconds !== null);
   const head = ["strategy", "accuracy (95 % interval)", "tokens", "prompt tokens", "scorer tokens", "policy calls", "FLOPs",
-    ...(seconds ? ["seconds"] : []), "problems", "failed"];
+    ...(seconds ? ["seconds"] : []), tts.counted(), "failed"];
   const rows = report.strategies.map((each) => [
     tts.el("a", { href: tts.link("problems", { a: each.name }) }, tts.line(each.name, 80)),
     tts.percent(each.accuracy),
@@ -65,7 +65,7 @@ tts.summary = function (report) {
   return tts.el("section", {},
     tts.el("h3", {}, "Strategies"),
     tts.table("Strategies", head, rows, head.map((_, at) => at).slice(1)),
-    tts.el("p", { class: "small" }, "Costs: means per problem of what a strategy needs, each prompt, token and step counted once."));
+    tts.el("p", { class: "small" }, "Costs: means per " + tts.counted().slice(0, -1) + " of what a strategy needs, each prompt, token and step counted once."));
 };
 
 tts.compare = function (report) {
@@ -119,7 +119,7 @@ tts.rewards = function (report, figures) {
 tts.reliability = function (report) {
   const rows = report.strategies.filter((each) => each.reliability.length || each.warnings.length || each.failed);
   const lines = (each) => tts.el("ul", {},
-    each.failed > 0 && tts.el("li", {}, tts.number(each.failed) + " of " + tts.number(each.answered) + " problems failed"),
+    each.failed > 0 && tts.el("li", {}, tts.number(each.failed) + " of " + tts.number(each.answered) + " " + tts.counted() + " failed"),
     each.warnings.map((line) => tts.el("li", { class: "warning" }, tts.line(line, 600))),
     each.reliability.map((line) => tts.el("li", {}, tts.line(line, 600))));
   return tts.el("section", {},

@@ -46,6 +46,11 @@ tts.loadTree = async function (strategy, place) {
   return tts.store.trees.get(key) || null;
 };
 
+/** What is counted: with several seeds a problem has several answers. */
+tts.counted = function () {
+  return new Set(tts.store.problems.seeds).size > 1 ? "answers" : "problems";
+};
+
 tts.strategyAt = function (name) {
   return tts.store.report.strategies.findIndex((each) => each.name === name);
 };
