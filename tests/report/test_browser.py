@@ -212,7 +212,6 @@ def test_everything_is_reached_by_keyboard(opened: Open) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector("html[data-drawn] .outline .row")
     assert "two/../x" in page.locator("h2").inner_text()
-    page.locator(".outline").focus()
     page.keyboard.press("Home")
     first = page.locator(".outline .row.at .uid").inner_text()
     page.keyboard.press("ArrowDown")
@@ -221,6 +220,41 @@ def test_everything_is_reached_by_keyboard(opened: Open) -> None:
     page.wait_for_function("!document.querySelector('h2').textContent.includes('two')")
     page.keyboard.press("?")
     assert page.locator("dialog[open]").is_visible()
+
+
+def test_the_list_comes_back_as_it_was_left(opened: Open) -> None:
+    page = opened("problems")
+    page.locator(".problems").focus()
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("html[data-drawn] .outline .row")
+    page.go_back()
+    page.wait_for_selector(".problems .row")
+    assert page.locator(".problems .row.at b").inner_text() == "four"
+    page.keyboard.press("ArrowUp")
+    assert page.locator(".problems .row.at b").inner_text() != "four"
+
+
+def test_what_was_chosen_stays_while_the_run_grows(opened: Open) -> None:
+    page = opened()
+    first, second = (page.locator(".compare select").nth(at) for at in (0, 1))
+    first.select_option("majority[n=4]")
+    second.select_option("majority[n=8]")
+    page.locator("figure details summary").nth(1).click()
+    page.locator("figure details summary").nth(1).focus()
+    page.evaluate("tts.show(true)")
+    chosen = [first.input_value(), second.input_value()]
+    assert chosen == ["majority[n=4]", "majority[n=8]"]
+    states = page.locator("figure details").evaluate_all("all => all.map(each => each.open)")
+    assert [at for at, each in enumerate(states) if each] == [1]
+    where = "document.activeElement.closest('figure').id"
+    assert page.evaluate(where) == page.locator("figure").nth(1).get_attribute("id")
+    page.evaluate("location.hash = '#/problems'")
+    page.locator("input[type=search]").fill("two")
+    page.evaluate("tts.show(true)")
+    page.keyboard.type("/")
+    assert page.locator("input[type=search]").input_value() == "two/"
+    assert page.locator(".problems .row b").all_inner_texts() == ["two/../x"]
 
 
 def test_numbers_and_names_are_what_they_are(opened: Open) -> None:

@@ -34,10 +34,12 @@ tts.themeButton = function () {
   document.getElementById("theme").textContent = "Theme: " + names[document.documentElement.dataset.theme];
 };
 
-/** Shows the view of the address. */
-tts.show = function () {
+/** Shows the view of the address. `grown`: the same view again, with what a run has added. */
+tts.show = function (grown = false) {
   const { view, query } = tts.route();
   const main = document.getElementById("main");
+  const restore = tts.remembered();
+  tts.moved = tts.shown !== undefined && !grown;
   if (tts.leave) tts.leave();
   tts.clear(main);
   const known = view in tts.views ? view : "figures";
@@ -46,7 +48,15 @@ tts.show = function () {
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  const same = tts.shown === known;
+  tts.shown = known;
   tts.leave = tts.views[known](main, query);
+  if (same) restore();
+};
+
+/** Gives the focus to what a view is about, if the way there left it nowhere. */
+tts.focus = function (element) {
+  if (tts.moved && document.activeElement === document.body) element.focus({ preventScroll: true });
 };
 
 tts.footer = function () {
@@ -56,6 +66,31 @@ tts.footer = function () {
     tts.number(report.strategies.length) + " strategies, " + tts.number(report.problems) + " problems",
     tts.store.live ? "; following the run" : "", ". Press ", tts.el("kbd", {}, "?"), " for keys.",
   ]);
+};
+
+/** What the view's elements are called, whichever time they are made. */
+tts.called = function (element) {
+  const label = element.closest("label");
+  const figure = element.closest("figure");
+  const name = label ? label.firstChild.textContent : element.getAttribute("aria-label") || element.textContent;
+  return [element.tagName, figure ? figure.id : "", name].join("\0");
+};
+
+/** Remembers what is open, what has the focus and how far lists are scrolled; returns what restores it in the same view. */
+tts.remembered = function () {
+  const main = document.getElementById("main");
+  const open = new Map([...main.querySelectorAll("details")].map((each) => [tts.called(each.firstChild), each.open]));
+  const lists = new Map([...main.querySelectorAll(".virtual")].map((each) => [tts.called(each), each.scrollTop]));
+  const active = main.contains(document.activeElement) && document.activeElement !== main ? document.activeElement : null;
+  const name = active && tts.called(active);
+  return () => {
+    for (const each of main.querySelectorAll("details")) if (open.has(tts.called(each.firstChild))) each.open = open.get(tts.called(each.firstChild));
+    for (const each of main.querySelectorAll(".virtual")) if (lists.has(tts.called(each))) each.scrollTop = lists.get(tts.called(each));
+    const again = active && [...main.querySelectorAll(active.tagName)].find((each) => tts.called(each) === name);
+    if (!again) return;
+    again.focus({ preventScroll: true });
+    if (active.selectionStart !== undefined && again.setSelectionRange) again.setSelectionRange(active.selectionStart, active.selectionEnd);
+  };
 };
 
 /** Served by tts-view: asks now and then whether the run has grown. */
@@ -71,7 +106,7 @@ tts.follow = async function () {
       // A tree that is being read stays as it is; figures and lists are drawn again.
       if (tts.route().view !== "tree") {
         const top = scrollY;
-        tts.show();
+        tts.show(true);
         scrollTo(0, top);
       }
       tts.say("the run has grown");
@@ -97,7 +132,7 @@ tts.start = async function () {
     return;
   }
   tts.footer();
-  addEventListener("hashchange", tts.show);
+  addEventListener("hashchange", () => tts.show());
   tts.show();
   if (location.protocol !== "file:") {
     try {

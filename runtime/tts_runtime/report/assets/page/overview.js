@@ -74,6 +74,9 @@ tts.compare = function (report) {
   const baseline = report.strategies.find((each) => each.name === report.baseline) || report.strategies[0];
   const state = { b: report.strategies.filter((each) => each.base === baseline.base).pop().name };
   state.a = report.strategies.filter((each) => each.name !== state.b).pop().name;
+  // What was chosen stays while the run grows.
+  for (const [side, name] of Object.entries(tts.store.compared)) if (tts.strategyAt(name) >= 0) state[side] = name;
+  const change = (side) => (name) => { state[side] = tts.store.compared[side] = name; show(); };
   const said = tts.el("div", { "aria-live": "polite" });
   const show = () => {
     const one = tts.strategyAt(state.a), other = tts.strategyAt(state.b);
@@ -99,8 +102,8 @@ tts.compare = function (report) {
   return tts.el("section", { class: "compare" },
     tts.el("h3", {}, "Compare two strategies"),
     tts.el("div", { class: "choices" },
-      tts.choice("First", names, state.a, (name) => { state.a = name; show(); }),
-      tts.choice("Second", names, state.b, (name) => { state.b = name; show(); })),
+      tts.choice("First", names, state.a, change("a")),
+      tts.choice("Second", names, state.b, change("b"))),
     said,
     tts.el("p", { class: "small" }, "Paired: both strategies on the same problems and seeds; p of this one comparison, from an exact sign-flip test (with one seed McNemar's). Whoever looks at many pairs will find some below 0.05 by chance."));
 };

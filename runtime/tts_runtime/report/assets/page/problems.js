@@ -17,6 +17,7 @@ tts.views.problems = function (main, query) {
     b: known(query.get("b")) ? query.get("b") : "",
     show: query.get("show") || "all",
     find: query.get("find") || "",
+    at: query.get("at"), // the row that is chosen, as its problem and seed
   };
   let rows = [];
   const missed = (mark) => mark === "0" || mark === "x"; // what failed has solved nothing
@@ -44,12 +45,15 @@ tts.views.problems = function (main, query) {
         tts.el("span", { class: "faint" }, solved + " of " + report.strategies.length),
         tts.el("span", { class: "grow" }, tts.line(problems.texts[place], 160)));
     },
-    chosen: (at, how) => { if (how === "open") open(rows[at]); },
+    chosen: (at, how) => { mark(at); if (how === "open") open(rows[at]); },
   });
   list.box.addEventListener("click", (event) => {
     const row = event.target.closest(".row");
     if (row) open(rows[Number(row.dataset.at)]);
   });
+  const name = (place) => problems.seeds[place] + "/" + problems.ids[place];
+  const mark = (at) => { state.at = rows.length ? name(rows[at]) : null; address(); };
+  const address = () => tts.go("problems", { ...state, show: state.show === "all" ? null : state.show }, true);
   const open = (place) => tts.go("tree", { p: problems.ids[place], s: problems.seeds[place] || null, a: state.a, b: state.b });
   const filter = () => {
     const one = problems.marks[tts.strategyAt(state.a)];
@@ -58,9 +62,11 @@ tts.views.problems = function (main, query) {
     const keep = shows[state.show][1];
     rows = problems.order.filter((place) => keep(one[place], other ? other[place] : undefined)
       && (!wanted || problems.ids[place].toLowerCase().includes(wanted) || problems.texts[place].toLowerCase().includes(wanted)));
-    list.set(rows.length, rows.length ? 0 : -1);
+    const at = rows.findIndex((place) => name(place) === state.at);
+    list.set(rows.length, Math.max(at, rows.length ? 0 : -1));
+    if (at > 0) list.show();
     count.textContent = tts.number(rows.length) + " of " + tts.number(problems.ids.length) + (new Set(problems.ids).size < problems.ids.length ? " problems and seeds" : " problems") + (rows.length ? "; Enter or a click opens the search tree" : "");
-    tts.go("problems", { a: state.a, b: state.b, show: state.show === "all" ? null : state.show, find: state.find }, true);
+    address();
   };
   const search = tts.el("input", { type: "search", value: state.find, oninput: () => { state.find = search.value; filter(); } });
   const change = (name) => (value) => { state[name] = value; filter(); };
@@ -75,6 +81,7 @@ tts.views.problems = function (main, query) {
     count, list.box,
   ]);
   filter();
+  tts.focus(list.box);
   tts.keys["/"] = ["find a problem", () => search.focus()];
   return () => delete tts.keys["/"];
 };

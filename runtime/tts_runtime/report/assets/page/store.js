@@ -1,7 +1,7 @@
 "use strict";
 // Data arrive as scripts: a page that was opened from a file may not fetch.
 
-tts.store = { report: null, problems: null, trees: new Map(), waiting: new Map(), live: null };
+tts.store = { report: null, problems: null, trees: new Map(), waiting: new Map(), live: null, compared: {} };
 /** Trees that are kept; older ones are loaded again when they are wanted. */
 tts.KEPT_TREES = 12;
 

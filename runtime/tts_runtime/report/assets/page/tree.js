@@ -67,6 +67,7 @@ tts.views.tree = function (main, query) {
       const asked = first.tree.index.get(Number(state.n));
       const winner = first.tree.index.get(first.tree.winner);
       first.outline.reveal(asked !== undefined ? asked : winner !== undefined ? winner : 0);
+      tts.focus(first.outline.list.box);
       const second = shown[1];
       if (second && second.tree && second.tree.uid.length && second.outline.at === undefined) {
         const its = second.tree.index.get(second.tree.winner);
