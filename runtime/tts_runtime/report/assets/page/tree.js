@@ -137,7 +137,7 @@ tts.TreePane = class {
     const heard = tree.heard.get(at) || [];
     tts.append(tts.clear(this.detail), [
       tts.el("h4", {}, "Node #" + tree.uid[at] + ": " + fate, " ", this.same),
-      heard.length > 0 && tts.el("ul", { class: "why" }, heard.map(({ number, place, kept }) => tts.el("li", { class: kept ? "" : "out" },
+      heard.length > 0 && tts.el("ul", { class: "why" }, heard.map(({ number, place, kept }) => tts.el("li", { class: kept || !["pruned", "outvoted"].includes(tree.fate[at]) ? "" : "out" },
         tts.sign(tree.decisions[number].op, kept, tree.fate[at]) + " " + tts.why(tree.decisions[number], place)))),
       tts.el("p", { class: "small" }, this.facts(at)),
       tree.errors && tree.errors[at] && Object.entries(tree.errors[at]).map(([who, why]) => tts.el("p", { class: "warning" }, tts.line(who + ": " + why, 600))),
