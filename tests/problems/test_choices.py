@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tts_runtime.problems import Problem, problems_given
+from tts_runtime.problems import Problem, ProblemFileError, problems_given
 
 
 def one(row: dict[str, Any]) -> Problem:
@@ -45,6 +45,16 @@ CHOICES = ["Mars", "Jupiter", "Venus"]
         {"question": "q", "options": "A) Mars B) Jupiter C) Venus", "answer": "B"},
         {"question": "q", "options": "(A) Mars\n(B) Jupiter\n(C) Venus", "answer": "Jupiter"},
         {"question": "q", "choices": CHOICES, "answer": 1.0},
+        {"question": "q", "choices": str(CHOICES), "answer": "1"},
+        {"question": "q", "A": "Mars", "B": "Jupiter", "C": "Venus", "answer": "B"},
+        {"Question": "q", "A": "Mars", "B": "Jupiter", "C": "Venus", "D": "", "Answer": " B "},
+        {"question": "q", "A": "Mars", "B": "Jupiter", "C": "Venus", "answer_idx": "B"},
+        {"question": "q", "opa": "Mars", "opb": "Jupiter", "opc": "Venus", "cop": 1},
+        {"question": "q", "opa": "Mars", "opb": "Jupiter", "opc": "Venus", "cop": "1"},
+        {"q": "", "question": "q", "option_a": "Mars", "option_b": "Jupiter", "option_c": "Venus"}
+        | {"answer": "Jupiter"},
+        {"question": "q", "OptionA": "Mars", "OptionB": "Jupiter", "OptionC": "Venus"}
+        | {"correct": "b"},
     ],
 )
 def test_choices_are_part_of_the_text_and_the_answer_is_a_letter(row: dict[str, Any]) -> None:
@@ -52,6 +62,34 @@ def test_choices_are_part_of_the_text_and_the_answer_is_a_letter(row: dict[str, 
     assert problem.text == "q\n\nA. Mars\nB. Jupiter\nC. Venus"
     assert problem.answer == "B"
     assert problem.fields["choices"] == CHOICES
+
+
+@pytest.mark.parametrize(
+    ("row", "text", "answer"),
+    [
+        ({"A": 3, "B": 5, "answer": 8}, "q", "8"),
+        ({"A": "3", "B": "5", "C": "1", "D": "2", "answer": "7"}, "q", "7"),
+        ({"A": "3", "B": "5"}, "q", None),
+        ({"B": "3", "C": "5", "answer": "B"}, "q", "B"),
+        ({"a": "3", "b": "5", "answer": "b"}, "q", "b"),
+        ({"A": "3", "B": "5", "C": "1", "D": "2"}, "q\n\nA. 3\nB. 5\nC. 1\nD. 2", None),
+        ({"A": "3", "B": "5", "C": "1", "D": "2", "answer": 5}, "q\n\nA. 3\nB. 5\nC. 1\nD. 2", "B"),
+        ({"opa": "3", "opb": "5", "cop": -1}, "q\n\nA. 3\nB. 5", None),
+        ({"opa": "3", "opb": "5", "choices": ["x", "y"], "answer": "B"}, "q\n\nA. x\nB. y", "B"),
+        ({"choices": ["$1$", "$2$"], "answer": "1"}, "q\n\nA. $1$\nB. $2$", "1"),
+    ],
+)
+def test_columns_are_choices_only_if_it_is_plain(
+    row: dict[str, Any], text: str, answer: str | None
+) -> None:
+    problem = one({"question": "q", **row})
+    assert (problem.text, problem.answer) == (text, answer)
+
+
+@pytest.mark.parametrize("gold", [{"cop": 2}, {"cop": "2"}, {"cop": 2.0}, {"answer": "2"}])
+def test_an_index_behind_the_last_column_is_refused(gold: dict[str, Any]) -> None:
+    with pytest.raises(ProblemFileError, match="is 2, but an index of 2 choices counts from 0 to"):
+        one({"question": "q", "opa": "Mars", "opb": "Jupiter", **gold})
 
 
 @pytest.mark.parametrize(

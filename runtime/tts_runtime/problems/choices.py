@@ -1,8 +1,8 @@
 """The choices of a multiple-choice row, and its gold answer as a letter.
 
-Choices are a list, an object by labels, lists of texts and labels (ARC), or one text with labels
-(`A) 1 B) 2`). Labels decide the order and what the gold answer means; the problem's text has the
-letters A, B, C, ... in their place.
+Choices are a list, an object by labels, lists of texts and labels (ARC), one text with labels
+(`A) 1 B) 2`), or a column each (`A`, `B`, ...; `opa`, `opb`, ...). Labels decide the order and what
+the gold answer means; the problem's text has the letters A, B, C, ... in their place.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any, Final
 
+from tts_runtime.problems.model import BadRowError
+
 #: Between a label and its choice where a text lists both: marks of Markdown and TeX.
 _FILLER: Final = r"[\s$*_~{}\\,]{0,12}"
 #: `A)`, `(A)`, `A.`, `A:`; a full stop or colon before a letter may be part of the choice.
 _LABELLED: Final = re.compile(r"[(\[]?([A-Za-z])(?:[)\]]|[.:](?![A-Za-z]))\s*(\S.*)", re.DOTALL)
 _BARE_LABEL: Final = re.compile(r"[(\[]?([A-Za-z]|\d{1,2})[)\].:]?")
+#: Columns of one choice each: `A`, `opa`, `option_a`, `Choice A`.
+_COLUMN: Final = re.compile(r"([A-Z])|(?i:opt?|option|choice)[ _-]?([A-Za-z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,27 @@ class Choices:
         for names in (self.texts, self.written):
             if answer in names:
                 return ascii_uppercase[names.index(answer)]
-        return answer
+        return ascii_uppercase[int(answer)] if self._is_index(answer) else answer
+
+    def _is_index(self, answer: str) -> bool:
+        """Whether a text is an index, as tables have it, and not the number of a choice."""
+        if re.fullmatch(r"[0-9]{1,2}", answer) is None or int(answer) >= len(self.texts):
+            return False
+        number = re.compile(rf"(?<!\d){answer}(?!\d)")
+        return not any(map(number.search, (*self.texts, *self.labels)))
+
+    def check_index(self, value: object, name: str) -> None:
+        """Refuses an index behind the last choice: those of the other rows may be wrong by one.
+
+        Raises:
+            BadRowError: It is one.
+        """
+        text, count = str(value).removesuffix(".0"), len(self.texts)
+        if re.fullmatch(r"[0-9]{1,9}", text) and text not in self.texts and int(text) >= count:
+            raise BadRowError(
+                f"the field {name!r} is {text}, but an index of {count} choices counts from 0 to "
+                f"{count - 1}; write the letters, or subtract 1 in all rows if they count from 1"
+            )
 
     def named_by(self, value: object) -> str | None:
         """The letter of the choice that a value names; None if it names none."""
@@ -93,6 +117,34 @@ def choices_in(value: object) -> Choices | None:
             order.sort(key=lambda place: run.index(labels[place]))
             break
     return Choices([written[place] for place in order], [labels[place] for place in order])
+
+
+def columns(row: Mapping[str, Any], gold: object) -> dict[str, Any] | None:
+    """The choices of a row that has a column for each, by their letters; None if it has none.
+
+    Columns that are called `A`, `B`, ... alone may be anything: they are choices if the gold answer
+    names one of them, or, of four or more, if there is no gold answer.
+    """
+    of_letters: dict[str, Any] = {}
+    of_names: dict[str, Any] = {}
+    for name, value in row.items():
+        match = _COLUMN.fullmatch(name.strip())
+        if match is not None and isinstance(value, str | int | float) and _is_filled(value):
+            chosen = of_letters if match[1] else of_names
+            chosen[(match[1] or match[2]).lower()] = value
+    if len(of_names) > 1 and "a" in of_names:
+        return of_names
+    if len(of_letters) < 2 or "a" not in of_letters:
+        return None
+    if _label(gold) in of_letters:
+        return of_letters
+    texts = [str(value).strip() for value in of_letters.values()]
+    named = str(gold).strip() in texts if _is_filled(gold) else True
+    return of_letters if named and len(texts) > 3 else None
+
+
+def _is_filled(value: object) -> bool:
+    return value is not None and value == value and bool(str(value).strip())
 
 
 def labels(text: str, answer: str | None) -> bool:

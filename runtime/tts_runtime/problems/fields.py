@@ -25,7 +25,7 @@ from typing import Any, Final
 from tts_lang.diagnostics import did_you_mean
 from tts_runtime.answers import extract_answer
 from tts_runtime.binding import Messages
-from tts_runtime.problems.choices import choices_in, labels
+from tts_runtime.problems.choices import choices_in, columns, labels
 from tts_runtime.problems.layouts import LAYOUTS
 from tts_runtime.problems.model import BadRowError, Problem, json_type
 
@@ -33,7 +33,7 @@ _FINAL_ANSWER: Final = "####"
 _SOLUTION: Final = "solution"
 _CHOICES: Final = ("choices", "options")
 #: Where rows with choices have the gold answer, if in no field of an answer.
-_GOLD_CHOICE: Final = ("correct", "label")
+_GOLD_CHOICE: Final = ("correct", "label", "cop", "answer_idx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +127,17 @@ def problem_of(row: Mapping[str, Any], default_id: str, names: FieldNames) -> Pr
     answer = None if answer_name is None else _answer(row[answer_name], answer_name)
     choices_name = _first_field(row, _CHOICES)
     listed = row.get(choices_name or "")
+    gold_name = answer_name if answer is not None else _first_field(others, _GOLD_CHOICE)
+    by_column = None
+    if _is_empty(listed):
+        listed = by_column = columns(others, row.get(gold_name or ""))
     choices = choices_in(listed)
     if choices is not None:
+        if by_column is not None and gold_name is not None:
+            choices.check_index(row[gold_name], gold_name)
         answer = choices.letter(answer, row.get(answer_name or ""))
         if answer is None:
-            answer_name = _first_field(others, _GOLD_CHOICE)
+            answer_name = gold_name
             answer = choices.named_by(row.get(answer_name or ""))
         text = choices.under(text)
     elif isinstance(listed, str) and labels(listed, answer):
