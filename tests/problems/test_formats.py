@@ -363,6 +363,26 @@ def test_a_text_stands_before_the_question_about_it(
     assert (problem.text, problem.answer) == ("Two ducks.\nHow many?", answer)
 
 
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({"instruction": "Add. ", "input": "1 and 1", "output": "2"}, "Add.\n\n1 and 1"),
+        ({"Instruction": "Add.", "Input": "1 and 1"}, "Add.\n\n1 and 1"),
+        ({"instruction": "Add 1 and 1.", "input": ""}, "Add 1 and 1."),
+        ({"instruction": "", "input": "1 + 1"}, "1 + 1"),
+        ({"instruction": "Add.", "input": "1 and 1", "question": "1 + 1"}, "1 + 1"),
+    ],
+)
+def test_an_instruction_stands_before_its_input(
+    row: dict[str, Any], text: str, tmp_path: Path
+) -> None:
+    assert one(row, tmp_path).text == text
+    if "question" not in row and text != "1 + 1":
+        name = next(name for name in row if name.lower() == "instruction")
+        by_hand = one(row, tmp_path, field_names([f"problem={name}"]))
+        assert by_hand.text == row[name]
+
+
 def test_sets_of_programs(tmp_path: Path) -> None:
     humaneval = {
         "task_id": "HumanEval/0",

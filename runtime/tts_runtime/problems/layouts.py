@@ -109,15 +109,41 @@ class _InTwoParts(Layout):
 
     def _parts(self, row: Mapping[str, Any]) -> list[str]:
         """The names of both, in order; fewer if the row has a whole problem, or not both."""
-        filled = {
-            name.lower(): name
-            for name, value in row.items()
-            if isinstance(value, str) and value.strip()
-        }
+        filled = _filled(row)
         if "problem" in filled or not ("body" in filled or "passage" in filled):
             return []
         return [filled[name] for name in ("body", "passage", "question") if name in filled]
 
 
+class _Instruction(Layout):
+    """Alpaca (Taori et al. 2023): an instruction, and what it is about; both are the problem."""
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        filled = _filled(row)
+        whole = filled.keys() & {"problem", "question", "prompt"}
+        return {"instruction", "input"} <= filled.keys() and not whole
+
+    def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        filled = _filled(row)
+        parts = [filled["instruction"], filled["input"]]
+        usual = {name: row[name] for name in row if name not in parts}
+        return {**usual, "problem": "\n\n".join(row[name].strip() for name in parts)}
+
+
+def _filled(row: Mapping[str, Any]) -> dict[str, str]:
+    """The names of the texts that are not empty, by these names in small letters."""
+    return {
+        name.lower(): name
+        for name, value in row.items()
+        if isinstance(value, str) and value.strip()
+    }
+
+
 #: The first that fits a row is used.
-LAYOUTS: Final[tuple[Layout, ...]] = (_Gpqa(), _HumanEval(), _Mbpp(), _InTwoParts())
+LAYOUTS: Final[tuple[Layout, ...]] = (
+    _Gpqa(),
+    _HumanEval(),
+    _Mbpp(),
+    _InTwoParts(),
+    _Instruction(),
+)
