@@ -6,12 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from tests.support.processes import ROOT
-from tts_runtime.problems import ProblemFileError, problems_named
+from tts_runtime.problems import Problem, ProblemFileError, problems_given, problems_named
 from tts_runtime.problems.sets import PUBLISHED, HubSet, set_named
 
 
@@ -89,3 +93,63 @@ def test_without_a_network_the_message_says_how_to_bring_the_file() -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "hf download HuggingFaceH4/MATH-500 --repo-type dataset" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+ROWS = [{"problem": "1 + 1", "answer": 2}, {"problem": "2 + 2", "answer": 4}]
+WANTED = [("row-1", "1 + 1", "2"), ("row-2", "2 + 2", "4")]
+
+
+class Frame:
+    """A table as pandas has it: its items are its columns."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ROWS[0])
+
+    def iterrows(self) -> None:
+        """Never called."""
+
+    def to_dict(self, orient: str) -> list[dict[str, object]]:
+        """The rows."""
+        assert orient == "records"
+        return ROWS
+
+
+class Polars:
+    """A table as Polars has it: its items are its columns."""
+
+    def to_dicts(self) -> list[dict[str, object]]:
+        """The rows."""
+        return ROWS
+
+
+@pytest.mark.parametrize("table", [Frame(), Polars(), pa.Table.from_pylist(ROWS), iter(ROWS)])
+def test_a_table_is_the_list_of_its_rows(table: Any) -> None:
+    assert [(each.id, each.text, each.answer) for each in problems_given(table)] == WANTED
+
+
+def test_a_path_is_its_file(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text(json.dumps(ROWS))
+    problems = problems_given(tmp_path / "rows.json")
+    assert [(each.id, each.text, each.answer) for each in problems] == WANTED
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"problem": "1 + 1"}, "found one dict with 'problem'; put a row into a list"),
+        (Problem("a", "1 + 1"), "found Problem(id='a'"),
+        ("1 + 1", "found '1 + 1'; put one problem into a list"),
+        (None, "expected problems, found None"),
+    ],
+)
+def test_one_problem_is_no_list_of_them(
+    wrong: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ProblemFileError) as caught:
+        problems_given(wrong)
+    assert said in str(caught.value)
+    monkeypatch.setitem(sys.modules, "mine", SimpleNamespace(rows=lambda: wrong))
+    with pytest.raises(ProblemFileError) as caught:
+        problems_named("python:mine:rows")
+    assert said in str(caught.value)
+    assert "cannot read problems from python:mine:rows" in str(caught.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib import import_module
+from os import PathLike
 from pathlib import Path
 from typing import Final
 
@@ -82,13 +83,21 @@ def problems_named(
     return _problems(name, rows, names or FieldNames())[:limit]
 
 
-def problems_given(problems: Iterable[object]) -> list[Problem]:
+def problems_given(problems: Iterable[object] | PathLike[str]) -> list[Problem]:
     """Problems as Python has them: `Problem`s, texts, dicts as rows of a file, chats' messages.
+
+    A table of pandas, Polars or Arrow is the list of its rows; a path is the file's problems.
 
     Raises:
         ProblemFileError: One is none of these, or two have one id.
     """
-    return _problems("the list", rows_given(problems), FieldNames())
+    if isinstance(problems, PathLike):
+        return problems_named(str(problems))
+    try:
+        rows = rows_given(problems)
+    except BadRowError as error:
+        raise ProblemFileError("the list", (BadLine(0, str(error)),)) from error
+    return _problems("the list", rows, FieldNames())
 
 
 def problem_given(value: object) -> Problem:

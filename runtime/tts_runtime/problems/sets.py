@@ -16,6 +16,7 @@ from tts_runtime.paths import bundled
 from tts_runtime.plugins import described, function_named, registered
 from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
 from tts_runtime.problems.rows import FileRow, FileRows
+from tts_runtime.problems.values import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,11 @@ def bundled_problems(split: str = "test") -> Path:
 
 
 def rows_given(problems: Iterable[object]) -> FileRows:
-    """Problems of Python as rows: a `Problem`, a text, a row as a dict, or a chat's messages."""
+    """Problems of Python as rows: a `Problem`, a text, a row as a dict, or a chat's messages.
+
+    Raises:
+        BadRowError: It is one problem, or none.
+    """
 
     def fields(each: object) -> Mapping[str, Any] | Problem | BadRowError:
         if isinstance(each, Problem):
@@ -127,9 +132,8 @@ def rows_given(problems: Iterable[object]) -> FileRows:
             return {"messages": [dict(turn) for turn in each]}
         return BadRowError(f"expected a Problem, a text, a dict or messages, found {each!r:.60}")
 
-    return FileRows(
-        "row", (FileRow(number, fields(each)) for number, each in enumerate(problems, start=1))
-    )
+    rows = enumerate(listed(problems), start=1)
+    return FileRows("row", (FileRow(number, fields(each)) for number, each in rows))
 
 
 def rows_of_function(name: str, function: Callable[..., Any]) -> FileRows:
@@ -139,7 +143,9 @@ def rows_of_function(name: str, function: Callable[..., Any]) -> FileRows:
         ProblemFileError: It fails.
     """
     try:
-        return rows_given(list(function()))
+        return rows_given(list(listed(function())))
+    except BadRowError as error:
+        raise _error(name, str(error)) from error
     except Exception as error:
         raise _error(name, described(error)) from error
 
