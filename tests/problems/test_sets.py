@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from tests.support.processes import ROOT
 from tts_runtime.problems import Problem, ProblemFileError, problems_given, problems_named
@@ -125,6 +128,48 @@ class Polars:
 @pytest.mark.parametrize("table", [Frame(), Polars(), pa.Table.from_pylist(ROWS), iter(ROWS)])
 def test_a_table_is_the_list_of_its_rows(table: Any) -> None:
     assert [(each.id, each.text, each.answer) for each in problems_given(table)] == WANTED
+
+
+class NAType:
+    """What pandas has for nothing."""
+
+
+@pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        ({"id": np.int64(7), "problem": "q", "answer": np.int64(2)}, ("7", "q", "2")),
+        ({"id": 7.0, "problem": np.str_("q"), "answer": np.float64(2)}, ("7", "q", "2")),
+        ({"problem": "q", "answer": Decimal("2.00"), "id": Decimal(7)}, ("7", "q", "2")),
+        ({"problem": "q", "answer": Decimal("2.50")}, ("row-1", "q", "2.50")),
+        ({"problem": "q", "answer": NAType(), "solution": "#### 2"}, ("row-1", "q", "2")),
+        ({"problem": "q", "answer": Decimal("NaN")}, ("row-1", "q", None)),
+        ({"problem": "q", "answer": Decimal("1E+999999")}, ("row-1", "q", "1E+999999")),
+        ({"problem": "q", "answer": ("2", Decimal(3))}, ("row-1", "q", "2, 3")),
+        ({"messages": ({"role": "user", "content": "q"},), "answer": 2}, ("row-1", "q", "2")),
+        *(
+            ({"problem": "q", "choices": choices, "answer": 1}, ("row-1", "q\n\nA. x\nB. y", "B"))
+            for choices in (("x", "y"), np.array(["x", "y"]), {"text": np.array(["x", "y"])})
+        ),
+    ],
+)
+def test_values_of_tables_are_those_of_json(
+    row: dict[str, object], wanted: tuple[str, str, str | None]
+) -> None:
+    [problem] = problems_given([row])
+    assert (problem.id, problem.text, problem.answer) == wanted
+    json.dumps(dict(problem.fields))
+
+
+def test_a_field_is_called_by_a_text() -> None:
+    with pytest.raises(ProblemFileError, match="the name of the field 1 is of type int; write '1'"):
+        problems_given([{1: "q"}])
+
+
+def test_decimals_of_parquet(tmp_path: Path) -> None:
+    rows = [{"problem": "q", "answer": Decimal("5.00")}, {"problem": "r", "answer": Decimal("0.1")}]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    problems = problems_named(str(tmp_path / "rows.parquet"))
+    assert [problem.answer for problem in problems] == ["5", "0.10"]
 
 
 def test_a_path_is_its_file(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tts_runtime
 from tests.support.runs import plan_of
 from tts_runtime.problems import Problem
-from tts_runtime.record.files import DirectoryError, folder_of
+from tts_runtime.record.files import DirectoryError, folder_of, problem_line
 from tts_runtime.record.reader import open_run
 
 PROBLEMS = [
@@ -43,6 +44,11 @@ def test_everything_of_a_run_is_there(directory: Path) -> None:
             assert winner.answer == tree.answer.answer
             assert tree.text(winner.uid).endswith(winner.added)
             assert len(tree.nodes) == tree.answer.nodes
+
+
+def test_arrays_of_a_problem_are_lists_of_the_record() -> None:
+    problem = Problem("a", "q", None, {"x": np.arange(2), "y": np.int64(3), "z": [np.ones(1)]})
+    assert problem_line(problem)["fields"] == {"x": [0, 1], "y": 3, "z": [[1.0]]}
 
 
 def test_the_first_seed_is_the_smallest_not_the_one_that_came_first(tmp_path: Path) -> None:

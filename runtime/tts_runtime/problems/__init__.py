@@ -20,6 +20,7 @@ from tts_runtime.problems.sets import (
     rows_of_function,
     set_named,
 )
+from tts_runtime.problems.values import plain_row
 
 __all__ = [
     "QUESTION",
@@ -126,8 +127,9 @@ def _problems(
             if isinstance(row.fields, Problem):
                 problem = row.fields
             else:
-                seen.update(dict.fromkeys(row.fields))
-                problem = problem_of(row.fields, default_id or f"{rows.unit}-{row.number}", names)
+                fields = plain_row(row.fields)
+                seen.update(dict.fromkeys(fields))
+                problem = problem_of(fields, default_id or f"{rows.unit}-{row.number}", names)
             if problem.id in first_row:
                 place = f"{rows.unit} {first_row[problem.id]}"
                 raise BadRowError(

@@ -262,6 +262,8 @@ def _message(value: object, name: str) -> tuple[str, str]:
 
 
 def _id(value: object, name: str) -> str:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))  # a column of numbers with a gap
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, str) and value.strip():

@@ -1,11 +1,55 @@
-"""What Python has problems in: lists, and tables of pandas, Polars and Arrow."""
+"""Values of NumPy, pandas and Parquet as those of JSON, and what of Python is no list of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
 from tts_runtime.problems.model import BadRowError
+
+#: Beyond as many digits a whole number of a `Decimal` stays as it is written: `1E+999999`.
+_DIGITS: Final = 100
+
+
+def plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row with the values that JSON has; those that it lacks stay, if they are none of a table.
+
+    Raises:
+        BadRowError: A field's name is no text.
+    """
+    for name in row:
+        if not isinstance(name, str):
+            raise BadRowError(
+                f"the name of the field {name!r:.40} is of type {type(name).__name__}; write "
+                f"{str(name)!r:.40}"
+            )
+    return {name: _plain(value) for name, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    if type(value) in (str, int, bool, type(None)):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if callable(getattr(value, "tolist", None)):  # of NumPy, pandas, PyTorch
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return None if value != value else value
+    if isinstance(value, Decimal):
+        return _number(value)
+    # `pandas.NA` and `pandas.NaT`; pandas itself need not be there.
+    return None if type(value).__name__ in ("NAType", "NaTType") else value
+
+
+def _number(value: Decimal) -> int | str | None:
+    if value.is_nan():
+        return None
+    if not value.is_finite() or abs(value.adjusted()) > _DIGITS:
+        return str(value)
+    return int(value) if value == value.to_integral_value() else f"{value:f}"
 
 
 def listed(problems: Any) -> Iterable[object]:

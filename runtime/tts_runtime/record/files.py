@@ -173,8 +173,8 @@ def plain(value: Any) -> Any:
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(each) for each in value]
-    if hasattr(value, "item"):  # a number of NumPy
-        return plain(value.item())
+    if callable(getattr(value, "tolist", None)):  # a number or an array of NumPy
+        return plain(value.tolist())
     return str(value)
 
 
