@@ -44,6 +44,10 @@ CHOICES = ["Mars", "Jupiter", "Venus"]
         {"question": "q", "options": ["A. Mars", "B. Jupiter", "C. Venus"], "answer": "B. Jupiter"},
         {"question": "q", "options": "A) Mars B) Jupiter C) Venus", "answer": "B"},
         {"question": "q", "options": "(A) Mars\n(B) Jupiter\n(C) Venus", "answer": "Jupiter"},
+        {"question": "q", "options": "a ) Mars , b ) Jupiter , c ) Venus", "correct": "b"},
+        {"question": "q", "options": ["a ) Mars", "b ) Jupiter", "c ) Venus"], "correct": "b"},
+        {"question": "q", "choices": CHOICES, "answers": ["B"]},
+        {"question": "q", "choices": CHOICES, "reward_model": {"ground_truth": "B"}},
         {"question": "q", "choices": CHOICES, "answer": 1.0},
         {"question": "q", "choices": str(CHOICES), "answer": "1"},
         {"question": "q", "A": "Mars", "B": "Jupiter", "C": "Venus", "answer": "B"},
@@ -51,7 +55,7 @@ CHOICES = ["Mars", "Jupiter", "Venus"]
         {"question": "q", "A": "Mars", "B": "Jupiter", "C": "Venus", "answer_idx": "B"},
         {"question": "q", "opa": "Mars", "opb": "Jupiter", "opc": "Venus", "cop": 1},
         {"question": "q", "opa": "Mars", "opb": "Jupiter", "opc": "Venus", "cop": "1"},
-        {"q": "", "question": "q", "option_a": "Mars", "option_b": "Jupiter", "option_c": "Venus"}
+        {"": "0", "question": "q", "option_a": "Mars", "option_b": "Jupiter", "option_c": "Venus"}
         | {"answer": "Jupiter"},
         {"question": "q", "OptionA": "Mars", "OptionB": "Jupiter", "OptionC": "Venus"}
         | {"correct": "b"},
@@ -141,5 +145,8 @@ def test_one_text_of_choices_that_cannot_be_split_stands_below() -> None:
     options = "A) Mars B) Jupiter, as A) of B) says"
     problem = one({"question": "q", "options": options, "answer": "B"})
     assert problem == Problem("row-1", f"q\n\n{options}", "B", {"options": options}, "choice")
+    options = "a ) 1 , b ) 2 or a ) , c ) 3"
+    problem = one({"question": "q", "options": options, "correct": "b"})
+    assert problem == Problem("row-1", f"q\n\n{options}", "b", {"options": options}, "choice")
     problem = one({"question": "q", "options": "strict", "answer": "B"})
     assert (problem.text, problem.grader) == ("q", None)

@@ -246,6 +246,9 @@ def one(row: dict[str, Any], folder: Path, names: FieldNames | None = None) -> P
     return problem
 
 
+ASKED = [{"role": "user", "content": "q"}]
+
+
 @pytest.mark.parametrize(
     ("row", "wanted"),
     [
@@ -269,6 +272,20 @@ def one(row: dict[str, Any], folder: Path, names: FieldNames | None = None) -> P
         ({"question": "q", "answer": True}, "True"),
         ({"messages": [{"role": "user", "content": "q"}], "answer": "4"}, "4"),
         ({"problem": "q", "solution": "no box"}, None),
+        (
+            {"prompt": [{"role": "user", "content": "q"}], "reward_model": {"ground_truth": 34}},
+            "34",
+        ),
+        ({"prompt": "q", "answer": None, "reward_model": {"ground_truth": "34"}}, "34"),
+        ({"prompt": "q", "reward_model": {"ground_truth": '{"inputs": ["1"]}'}}, None),
+        ({"prompt": "q", "answer": "2", "reward_model": {"ground_truth": "34"}}, "2"),
+        ({"question": "q", "answers": ["5"]}, "5"),
+        ({"question": "q", "answers": "5"}, "5"),
+        ({"question": "q", "answers": ["5", "five"]}, None),
+        ({"question": "q", "answers": {"text": ["5"], "answer_start": [0]}}, None),
+        ({"messages": [*ASKED, {"role": "assistant", "content": r"so $\boxed{4}$"}]}, "4"),
+        ({"messages": [*ASKED, {"role": "assistant", "content": "so 4"}]}, None),
+        ({"messages": [*ASKED, {"role": "assistant", "content": "#### 4"}], "answer": "5"}, "5"),
         ({"problem": "", "question": "q", "answer": "4"}, "4"),
     ],
 )
@@ -289,6 +306,11 @@ def test_fields_are_mapped_by_hand(tmp_path: Path) -> None:
     names = field_names(["problem=Frage,answer=Antwort", "id=Nr"])
     row = {"Nr": 7, "Frage": "1 + 1", "Antwort": "2", "answer": "other"}
     assert one(row, tmp_path, names) == Problem("7", "1 + 1", "2", {"answer": "other"})
+    row = {"task": {"text": "q"}, "reward_model": {"ground_truth": ["1", "2"], "style": "rule"}}
+    names = field_names(["problem=task.text", "answer=reward_model.ground_truth"])
+    assert (one(row, tmp_path, names).text, one(row, tmp_path, names).answer) == ("q", "1, 2")
+    with pytest.raises(ProblemFileError, match=r"no row has a field 'task\.gold'"):
+        one(row, tmp_path, field_names(["problem=task.text", "answer=task.gold"]))
     for wrong in ("problem", "problem=", "text=Frage", "awnser=x"):
         with pytest.raises(ValueError, match="`"):
             field_names([wrong])

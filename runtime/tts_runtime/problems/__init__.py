@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Final
 
-from tts_runtime.problems.fields import FieldNames, field_names, problem_of, unused
+from tts_runtime.problems.fields import FieldNames, field_names, problem_of, unused, with_parts
 from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
 from tts_runtime.problems.rows import FileRows, rows_of
 from tts_runtime.problems.selection import Selection, SelectionError
@@ -127,7 +127,7 @@ def _problems(
             if isinstance(row.fields, Problem):
                 problem = row.fields
             else:
-                fields = plain_row(row.fields)
+                fields = with_parts(plain_row(row.fields), names)
                 seen.update(dict.fromkeys(fields))
                 problem = problem_of(fields, default_id or f"{rows.unit}-{row.number}", names)
             if problem.id in first_row:

@@ -18,8 +18,8 @@ from tts_runtime.problems.model import BadRowError
 
 #: Between a label and its choice where a text lists both: marks of Markdown and TeX.
 _FILLER: Final = r"[\s$*_~{}\\,]{0,12}"
-#: `A)`, `(A)`, `A.`, `A:`; a full stop or colon before a letter may be part of the choice.
-_LABELLED: Final = re.compile(r"[(\[]?([A-Za-z])(?:[)\]]|[.:](?![A-Za-z]))\s*(\S.*)", re.DOTALL)
+#: `A)`, `A )`, `(A)`, `A.`, `A:`; a full stop or colon before a letter may be part of the choice.
+_LABELLED: Final = re.compile(r"[(\[]?([A-Za-z])(?: ?[)\]]|[.:](?![A-Za-z]))\s*(\S.*)", re.DOTALL)
 _BARE_LABEL: Final = re.compile(r"[(\[]?([A-Za-z]|\d{1,2})[)\].:]?")
 #: Columns of one choice each: `A`, `opa`, `option_a`, `Choice A`.
 _COLUMN: Final = re.compile(r"([A-Z])|(?i:opt?|option|choice)[ _-]?([A-Za-z])")
@@ -73,7 +73,8 @@ class Choices:
     def named_by(self, value: object) -> str | None:
         """The letter of the choice that a value names; None if it names none."""
         letter = self.letter(str(value), value) if isinstance(value, str | int) else None
-        return letter if letter in tuple(ascii_uppercase[: len(self.texts)]) else None
+        label = (_label(letter) or "").upper()
+        return label if label in tuple(ascii_uppercase[: len(self.texts)]) else None
 
     def under(self, text: str) -> str:
         """The text with the choices below it, unless it lists them, each behind its letter."""
@@ -147,10 +148,12 @@ def _is_filled(value: object) -> bool:
     return value is not None and value == value and bool(str(value).strip())
 
 
-def labels(text: str, answer: str | None) -> bool:
+def labels(text: str, answer: object) -> bool:
     """Whether a text of choices has a gold answer's letter as a label."""
-    letter = re.fullmatch(r"\(?([A-Z])\)?\.?", answer or "")
-    return letter is not None and re.search(rf"(?<!\w){letter[1]}[)\].:]", text) is not None
+    letter = re.fullmatch(r"\(?([A-Za-z])\)?\.?", str(answer).strip())
+    return (
+        letter is not None and re.search(rf"(?<!\w){letter[1]}(?: ?[)\]]|[.:])", text) is not None
+    )
 
 
 def _texts_and_labels(value: object) -> tuple[list[Any], list[str] | None]:
@@ -191,11 +194,15 @@ def _without_labels(written: list[str]) -> Choices:
 
 def _of_text(text: str) -> Choices | None:
     """The choices of one text, each behind its label; None if it is not plain which these are."""
-    first = re.match(r"\s*([(\[]?)A([)\].:])", text)
+    first = re.match(r"\s*([(\[]?)([Aa])( ?[)\]]|[.:])", text)
     if first is None:
         return None
-    before, after = (re.escape(each) for each in first.groups())
-    pieces = re.split(rf"(?<!\S){before}([A-Z]){after}", text)
-    letters, texts = "".join(pieces[1::2]), [piece.strip(" \t\r\n,;") for piece in pieces[2::2]]
+    before, after = re.escape(first[1]), re.escape(first[3])
+    label = "[A-Z]" if first[2] == "A" else "[a-z]"
+    pieces = re.split(rf"(?<!\S){before}({label}){after}", text)
+    letters, texts = (
+        "".join(pieces[1::2]).upper(),
+        [piece.strip(" \t\r\n,;") for piece in pieces[2::2]],
+    )
     in_order = letters == ascii_uppercase[: len(texts)]
     return Choices(texts) if len(texts) > 1 and in_order and all(texts) else None

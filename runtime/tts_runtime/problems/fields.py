@@ -6,7 +6,9 @@ is used, capitals and `_` apart (`FieldNames` overrides them). A gold answer may
 * an answer's field: a number stands for itself (`27.0` is `27`), a list for all its members, of a
   text `['5']` its one member;
 * a text that ends in `#### 18`: what follows (GSM8K);
-* a worked solution: what it boxes. A solution that boxes nothing gives no gold answer.
+* a worked solution: what it boxes. A solution that boxes nothing gives no gold answer;
+* where the row has no such field, `answers` with one member, `reward_model` (verl), or the reply
+  to the problem, which is a worked solution.
 
 With choices, they are part of the problem's text, and the gold answer is a letter.
 """
@@ -119,28 +121,32 @@ def problem_of(row: Mapping[str, Any], default_id: str, names: FieldNames) -> Pr
     text_name = _first_field(row, names.text)
     if text_name is None:
         raise BadRowError(_no_text(there, names))
-    text, before = _text(row[text_name], text_name)
+    text, before, reply = _text(row[text_name], text_name)
     id_name = _first_field(row, names.id)
     others = {name: value for name, value in row.items() if name != text_name}
     answer_name = _first_field(others, names.answer)
     problem_id = default_id if id_name is None else _id(row[id_name], id_name)
     answer = None if answer_name is None else _answer(row[answer_name], answer_name)
+    if _is_empty(_value(row, answer_name)) and not _is_chosen(names, "answer"):
+        answer = _answer_elsewhere(others, reply)
     choices_name = _first_field(row, _CHOICES)
-    listed = row.get(choices_name or "")
+    listed = _value(row, choices_name)
     gold_name = answer_name if answer is not None else _first_field(others, _GOLD_CHOICE)
     by_column = None
     if _is_empty(listed):
-        listed = by_column = columns(others, row.get(gold_name or ""))
+        listed = by_column = columns(others, _value(row, gold_name) or answer)
     choices = choices_in(listed)
     if choices is not None:
         if by_column is not None and gold_name is not None:
             choices.check_index(row[gold_name], gold_name)
-        answer = choices.letter(answer, row.get(answer_name or ""))
+        answer = choices.letter(answer, _value(row, answer_name))
         if answer is None:
             answer_name = gold_name
-            answer = choices.named_by(row.get(answer_name or ""))
+            answer = choices.named_by(_value(row, answer_name))
         text = choices.under(text)
-    elif isinstance(listed, str) and labels(listed, answer):
+    elif isinstance(listed, str) and labels(listed, _value(row, gold_name) or answer):
+        if answer is None:
+            answer_name, answer = gold_name, str(_value(row, gold_name)).strip()
         text, grader = f"{text.rstrip()}\n\n{listed.strip()}", "choice"
     for value in (text, problem_id, answer or "", *(content for _, content in before)):
         _check_characters(value)
@@ -150,6 +156,33 @@ def problem_of(row: Mapping[str, Any], default_id: str, names: FieldNames) -> Pr
         fields["choices"] = choices.texts
         grader = "choice"
     return Problem(problem_id, text, answer, MappingProxyType(fields), grader, before)
+
+
+def with_parts(row: dict[str, Any], names: FieldNames) -> dict[str, Any]:
+    """The row with fields of its own for names such as `reward_model.ground_truth`."""
+    for name in (*names.id, *names.text, *names.answer):
+        if "." in name and name not in row:
+            value: Any = row
+            for part in name.split("."):
+                value = value.get(part) if isinstance(value, Mapping) else None
+            row = row if value is None else {**row, name: value}
+    return row
+
+
+def _answer_elsewhere(row: Mapping[str, Any], reply: str | None) -> str | None:
+    """The gold answer of a row that has no field of an answer.
+
+    Several `answers` are not read: some sets want all of them, in others one is enough.
+    """
+    reward = row.get("reward_model")  # verl, DAPO
+    gold = reward.get("ground_truth") if isinstance(reward, Mapping) else None
+    listed = row.get("answers")
+    if gold is None:
+        gold = listed[0] if isinstance(listed, list) and len(listed) == 1 else listed
+    # A program's tests are no answer.
+    if isinstance(gold, str | int | float) and not str(gold).startswith('{"'):
+        return _answer(gold, "answer")
+    return None if reply is None else _answer(reply, _SOLUTION)
 
 
 def is_problem(value: Mapping[str, Any], names: FieldNames) -> bool:
@@ -216,6 +249,10 @@ def _first_field(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
     return empty
 
 
+def _value(row: Mapping[str, Any], name: str | None) -> Any:
+    return None if name is None else row[name]
+
+
 def _is_empty(value: object) -> bool:
     if isinstance(value, float):
         return math.isnan(value)  # how tables of numbers write that there is none
@@ -231,14 +268,15 @@ def _no_text(row: Mapping[str, Any], names: FieldNames) -> str:
     )
 
 
-def _text(value: object, name: str) -> tuple[str, Messages]:
-    """The problem's text, and the messages before it where it is the last turn of a chat."""
+def _text(value: object, name: str) -> tuple[str, Messages, str | None]:
+    """The problem's text; of a chat's last turn, the messages before it, and the reply to it."""
     if isinstance(value, list):
         messages = [_message(each, name) for each in value]
         places = [place for place, (role, _) in enumerate(messages) if role == "user"]
         if not places:
             raise BadRowError(f"the field {name!r} has no turn of a user")
-        *before, (_, text) = messages[: places[-1] + 1]  # what follows is a solution
+        *before, (_, text) = messages[: places[-1] + 1]
+        replies = [text for role, text in messages[places[-1] + 1 :] if role == "assistant"]
         roles = [role for role, _ in before]
         turns = roles[1:] if roles[:1] == ["system"] else roles
         if turns != ["user", "assistant"] * (len(turns) // 2):
@@ -246,10 +284,10 @@ def _text(value: object, name: str) -> tuple[str, Messages]:
                 f"the messages of {name!r} are of {', '.join([*roles, 'user'])}: they must be of "
                 "user and assistant in turn, perhaps with one of system at first"
             )
-        return text, tuple(before)
+        return text, tuple(before), replies[-1] if replies else None
     if not isinstance(value, str) or not value.strip():
         raise BadRowError(f"the field {name!r} must be a text that is not empty")
-    return value, ()
+    return value, (), None
 
 
 def _message(value: object, name: str) -> tuple[str, str]:
