@@ -18,7 +18,6 @@ from __future__ import annotations
 import ast
 import math
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -34,6 +33,10 @@ from tts_runtime.problems.model import BadRowError, Problem, json_type
 _FINAL_ANSWER: Final = "####"
 _SOLUTION: Final = "solution"
 _CHOICES: Final = ("choices", "options")
+#: Texts in brackets, as Python and JSON write them, with a comma between two.
+_ESCAPE: Final = r"""\\[\\'"]|\\u[0-9a-fA-F]{4}"""
+_QUOTED: Final = rf"""(?:'(?:[^'\\\n]|{_ESCAPE})*'|"(?:[^"\\\n]|{_ESCAPE})*")"""
+_LIST: Final = re.compile(rf"\s*\[\s*{_QUOTED}(?:\s*,\s*{_QUOTED})*\s*\]\s*")
 #: Where rows with choices have the gold answer, if in no field of an answer.
 _GOLD_CHOICE: Final = ("correct", "label", "cop", "answer_idx")
 
@@ -328,6 +331,9 @@ def _answer(value: object, name: str) -> str | None:
         raise BadRowError(
             f"the field {name!r} must be a text or a number, not a JSON {json_type(value)}"
         )
+    members = _members(value)
+    if members is not None:
+        return _answer(members, name)
     _, marker, final = value.rpartition(_FINAL_ANSWER)
     if marker:
         return final.strip() or None
@@ -347,6 +353,22 @@ def _only(text: str) -> str | None:
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
     return value[0].strip() if len(value) == 1 and str(value[0]).isprintable() else None
+
+
+def _members(text: str) -> list[str] | None:
+    r"""The texts of a list that a table holds as text, `['5', '7']`.
+
+    None for other brackets, such as intervals, for texts with TeX's `\` as it is, and for NumPy's
+    way of writing, `['5' '7']`, which Python would take for `57`.
+    """
+    if _LIST.fullmatch(text) is None:
+        return None
+    try:
+        value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return value if texts else None
 
 
 def _check_characters(value: str) -> None:
