@@ -15,6 +15,7 @@ def one(row: dict[str, Any]) -> Problem:
 
 
 CHOICES = ["Mars", "Jupiter", "Venus"]
+LABELLED = list(zip(CHOICES, "ABC", strict=True))
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,9 @@ CHOICES = ["Mars", "Jupiter", "Venus"]
         {"question": "q", "options": "(A) Mars\n(B) Jupiter\n(C) Venus", "answer": "Jupiter"},
         {"question": "q", "options": "a ) Mars , b ) Jupiter , c ) Venus", "correct": "b"},
         {"question": "q", "options": ["a ) Mars", "b ) Jupiter", "c ) Venus"], "correct": "b"},
+        {"question": {"stem": "q", "choices": [{"text": t, "label": x} for t, x in LABELLED]}}
+        | {"answerKey": "B"},
+        {"ctx": "q", "endings": CHOICES, "label": "1"},
         {"question": "q", "choices": CHOICES, "answers": ["B"]},
         {"question": "q", "choices": CHOICES, "reward_model": {"ground_truth": "B"}},
         {"question": "q", "choices": CHOICES, "answer": 1.0},

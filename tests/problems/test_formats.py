@@ -59,9 +59,17 @@ FORMATS: dict[str, bytes] = {
     "held.json": json.dumps({"version": 1, "data": ROWS}).encode(),
     "hub.json": json.dumps({"rows": [{"row_idx": 0, "row": row} for row in ROWS]}).encode(),
     "columns.json": json.dumps({name: [row[name] for row in ROWS] for name in ROWS[0]}).encode(),
+    "pandas.json": json.dumps(
+        {name: {str(n): row[name] for n, row in enumerate(ROWS)} for name in ROWS[0]}
+    ).encode(),
+    "split.json": json.dumps(
+        {"columns": list(ROWS[0]), "index": [0, 1], "data": [list(row.values()) for row in ROWS]}
+    ).encode(),
     "by_id.json": json.dumps({row["id"]: row for row in ROWS}).encode(),
     "table.csv": _table(","),
     "semicolons.csv": _table(";"),
+    "excel.csv": b"sep=;\r\n" + _table(";"),
+    "excel": b"sep=;\n" + _table(";"),
     "table.tsv": _table("\t"),
     "table": _table(","),
     "utf16.csv": _table(",").decode().encode("utf-16"),
@@ -77,6 +85,13 @@ def test_formats_are_known_by_their_content(name: str, tmp_path: Path) -> None:
     assert load_problems(path) == WANTED
 
 
+def test_a_square_of_columns_and_rows_is_no_list_for_each_column(tmp_path: Path) -> None:
+    table = {"columns": ["problem", "answer"], "index": [0, 1], "data": [["q", "1"], ["r", "2"]]}
+    (tmp_path / "square.json").write_text(json.dumps(table))
+    problems = load_problems(tmp_path / "square.json")
+    assert [(problem.text, problem.answer) for problem in problems] == [("q", "1"), ("r", "2")]
+
+
 TURNS = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "4"}]
 
 
@@ -88,6 +103,7 @@ TURNS = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "4"}
         {"question": "q", "answer": "4", "examples": [{"problem": "inner", "answer": "9"}]},
         {"prompt": "q", "answer": "4", "data": [{"prompt": "inner"}]},
         {"answer": "4", "messages": TURNS},
+        {"answer": "4", "conversations": [{"from": "human", "value": "q"}]},
     ],
 )
 @pytest.mark.parametrize("indent", [None, 2])
@@ -227,6 +243,7 @@ def test_a_database_and_a_folder_are_named(tmp_path: Path) -> None:
         ('problem,answer\n"a\nb",3\n\n"c" d,2\n', "line 5: not CSV: ',' expected after"),
         ('problem,answer\n"a\nb",3\n"c,2\nd,5\n', "line 4: not CSV: unexpected end"),
         ('"problem" x,answer\nc,2\n', "line 1: not CSV"),
+        ('sep=;\nproblem;answer\n"c" d;2\n', "line 3: not CSV"),
         ("problem,answer\n", "no problems"),
         ("problem,answer, problem\n1,2,3\n", "the heading has 'problem' twice"),
     ],
@@ -279,6 +296,18 @@ ASKED = [{"role": "user", "content": "q"}]
         ({"prompt": "q", "answer": None, "reward_model": {"ground_truth": "34"}}, "34"),
         ({"prompt": "q", "reward_model": {"ground_truth": '{"inputs": ["1"]}'}}, None),
         ({"prompt": "q", "answer": "2", "reward_model": {"ground_truth": "34"}}, "2"),
+        ({"conversations": [{"from": "human", "value": "q"}], "answer": "5"}, "5"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "q"}]}]}, None),
+        (
+            {
+                "conversations": [
+                    {"from": "system", "value": "s"},
+                    {"from": "human", "value": "q"},
+                    {"from": "gpt", "value": r"\boxed{5}"},
+                ]
+            },
+            "5",
+        ),
         ({"question": "q", "answers": ["5"]}, "5"),
         ({"question": "q", "answers": "['5']"}, "5"),
         ({"question": "q", "answer": '["5", "7"]'}, "5, 7"),
@@ -411,6 +440,12 @@ def test_an_instruction_stands_before_its_input(
         name = next(name for name in row if name.lower() == "instruction")
         by_hand = one(row, tmp_path, field_names([f"problem={name}"]))
         assert by_hand.text == row[name]
+
+
+def test_a_part_of_a_message_that_is_no_text_is_named(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "q"}, {"type": "image_url", "image_url": {"url": "x"}}]
+    with pytest.raises(ProblemFileError, match="has a part that is no text: 'image_url'"):
+        one({"messages": [{"role": "user", "content": parts}]}, tmp_path)
 
 
 def test_sets_of_programs(tmp_path: Path) -> None:

@@ -72,6 +72,9 @@ class Choices:
 
     def named_by(self, value: object) -> str | None:
         """The letter of the choice that a value names; None if it names none."""
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,2}", value):
+            # No text of an answer: an index, also if a choice holds this number.
+            value = value if value in self.texts else int(value)
         letter = self.letter(str(value), value) if isinstance(value, str | int) else None
         label = (_label(letter) or "").upper()
         return label if label in tuple(ascii_uppercase[: len(self.texts)]) else None

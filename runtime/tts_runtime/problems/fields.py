@@ -32,7 +32,9 @@ from tts_runtime.problems.model import BadRowError, Problem, json_type
 
 _FINAL_ANSWER: Final = "####"
 _SOLUTION: Final = "solution"
-_CHOICES: Final = ("choices", "options")
+_CHOICES: Final = ("choices", "options", "endings")
+#: Roles of messages by their other names: OpenAI's, ShareGPT's.
+_ROLES: Final = {"developer": "system", "human": "user", "gpt": "assistant"}
 #: Texts in brackets, as Python and JSON write them, with a comma between two.
 _ESCAPE: Final = r"""\\[\\'"]|\\u[0-9a-fA-F]{4}"""
 _QUOTED: Final = rf"""(?:'(?:[^'\\\n]|{_ESCAPE})*'|"(?:[^"\\\n]|{_ESCAPE})*")"""
@@ -67,7 +69,9 @@ class FieldNames:
         "problem_text",
         "question_text",
         "messages",
+        "conversations",
         "text",
+        "ctx",
     )
     answer: tuple[str, ...] = (
         "answer",
@@ -196,7 +200,7 @@ def is_problem(value: Mapping[str, Any], names: FieldNames) -> bool:
     name = _first_field(value, names.text)
     text = None if name is None else value[name]
     if isinstance(text, list):
-        return bool(text) and all(isinstance(each, dict) and "role" in each for each in text)
+        return bool(text) and all(isinstance(each, dict) and _is_message(each) for each in text)
     if name is None or not isinstance(text, str) or not text.strip():
         return False
     plain = _is_chosen(names, "text") or plain_name(name) in names.text[:2]
@@ -293,13 +297,33 @@ def _text(value: object, name: str) -> tuple[str, Messages, str | None]:
     return value, (), None
 
 
+def _is_message(value: Mapping[str, Any]) -> bool:
+    return "role" in value or ("from" in value and "value" in value)
+
+
 def _message(value: object, name: str) -> tuple[str, str]:
-    role, text = (value.get("role"), value.get("content")) if isinstance(value, dict) else ("", "")
+    role: object = ""
+    text: object = ""
+    if isinstance(value, dict):
+        role, text = value.get("role"), value.get("content")
+        if "role" not in value:
+            role, text = value.get("from"), value.get("value")
+    if isinstance(text, list):
+        text = "\n".join(_part(each, name) for each in text)
     if not isinstance(role, str) or not isinstance(text, str) or not role or not text.strip():
         raise BadRowError(
-            f"the field {name!r} must be a text, or messages with `role` and `content`, none empty"
+            f"the field {name!r} must be a text, or messages with `role` and `content` (or `from` "
+            "and `value`), none empty"
         )
-    return {"developer": "system"}.get(role, role), text
+    return _ROLES.get(role, role), text
+
+
+def _part(value: object, name: str) -> str:
+    """The text of a message's part; other parts are images, sounds or calls of tools."""
+    if isinstance(value, dict) and isinstance(value.get("text"), str):
+        return str(value["text"])
+    kind = value.get("type") if isinstance(value, dict) else value
+    raise BadRowError(f"a message of {name!r} has a part that is no text: {kind!r:.40}")
 
 
 def _id(value: object, name: str) -> str:

@@ -115,6 +115,19 @@ class _InTwoParts(Layout):
         return [filled[name] for name in ("body", "passage", "question") if name in filled]
 
 
+class _Arc(Layout):
+    """ARC (Clark et al. 2018) as its authors have it: the question holds its text and choices."""
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        question = row.get("question")
+        return isinstance(question, Mapping) and isinstance(question.get("stem"), str)
+
+    def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        question = row["question"]
+        usual = {name: value for name, value in row.items() if name != "question"}
+        return {**usual, "problem": question["stem"], "choices": question.get("choices")}
+
+
 class _Instruction(Layout):
     """Alpaca (Taori et al. 2023): an instruction, and what it is about; both are the problem."""
 
@@ -145,5 +158,6 @@ LAYOUTS: Final[tuple[Layout, ...]] = (
     _HumanEval(),
     _Mbpp(),
     _InTwoParts(),
+    _Arc(),
     _Instruction(),
 )

@@ -89,7 +89,7 @@ def rows_of(path: Path, fields: FieldNames | None = None) -> FileRows:
     if ".jsonl" not in names and ".ndjson" not in names and start not in (b"{", b"["):
         # Standard input and files of any other name: only a table has a heading.
         heading = text.lstrip().partition(b"\n")[0]
-        if b"," in heading or b"\t" in heading:
+        if b"," in heading or b"\t" in heading or heading.startswith(b"sep="):
             return FileRows("row", _csv(path, text, None))
     if ".parquet" in names and start not in (b"{", b"["):
         raise _error(path, "the file is called Parquet, but is none: was it downloaded whole?")
@@ -277,18 +277,29 @@ def _listed(values: Sequence[object]) -> Iterator[FileRow]:
 
 
 def _held(value: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of an object: a list in it, objects by their ids, or a list for each column."""
+    """The rows of an object: a list in it, objects by their ids, or a list for each column.
+
+    Also as pandas writes it: `{"problem": {"0": ...}}`, and `columns` beside `data`.
+    """
     lists = {name: each for name, each in value.items() if isinstance(each, list)}
     for name in (*_HOLDERS, *(lists if len(lists) == 1 else ())):
         rows = lists.get(name)
         if rows and all(isinstance(row, dict) for row in rows):
             # The hub's own interface wraps each row.
             return [row["row"] if isinstance(row.get("row"), dict) else row for row in rows]
+    names, data = lists.get("columns", []), lists.get("data", [])
+    whole = all(isinstance(each, list) and len(each) == len(names) for each in data)
+    if names and data and whole and all(isinstance(name, str) for name in names):
+        return [dict(zip(names, row, strict=True)) for row in data]
     lengths = {len(each) for each in lists.values()}
     if len(lists) == len(value) > 1 and len(lengths) == 1:
         names = list(lists)
         return [dict(zip(names, row, strict=True)) for row in zip(*lists.values(), strict=True)]
     if value and all(isinstance(each, dict) for each in value.values()):
+        [places, *others] = [list(each) for each in value.values()]
+        by_place = all(map(str.isdigit, places)) and all(each == places for each in others)
+        if places and by_place:
+            return [{name: value[name][place] for name in value} for place in places]
         return [{"id": key, **each} for key, each in value.items()]
     return [value]
 
@@ -302,17 +313,21 @@ def _csv(path: Path, content: bytes, delimiter: str | None) -> Iterator[FileRow]
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise _error(path, "not UTF-8; save the file as UTF-8", line) from error
+    mark = re.match(r"sep=(.)\r?\n", text)  # Excel's own first line
+    if mark is not None:
+        delimiter, text = mark[1], text[mark.end() :]
     if delimiter is None:
         heading = text.partition("\n")[0]
         delimiter = max(",;\t", key=heading.count)
     csv.field_size_limit(MAX_LINE_BYTES)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    line = 1  # where the next row begins: one may have several
+    before = 0 if mark is None else 1
+    line = before + 1  # where the next row begins: one may have several
     number = 0
     names: list[str] | None = None
     try:
         for values in reader:
-            line = reader.line_num + 1
+            line = before + reader.line_num + 1
             if not values:
                 continue
             if names is None:
@@ -329,7 +344,7 @@ def _csv(path: Path, content: bytes, delimiter: str | None) -> Iterator[FileRow]
         raise _error(path, str(error)) from error
     except csv.Error as error:
         # An end of the file inside quotes says nothing of where they begin.
-        where = line if "unexpected end" in str(error) else reader.line_num
+        where = line if "unexpected end" in str(error) else before + reader.line_num
         raise _error(path, f"not CSV: {error}", where) from error
 
 
