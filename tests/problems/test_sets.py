@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -198,3 +199,44 @@ def test_one_problem_is_no_list_of_them(
         problems_named("python:mine:rows")
     assert said in str(caught.value)
     assert "cannot read problems from python:mine:rows" in str(caught.value)
+
+
+async def _later() -> list[dict[str, object]]:
+    await asyncio.sleep(0)
+    return ROWS
+
+
+async def _one_by_one() -> AsyncIterator[dict[str, object]]:
+    for row in ROWS:
+        yield row
+
+
+@pytest.mark.parametrize("function", [_later, _one_by_one, lambda: iter(ROWS)])
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_functions_of_problems_may_be_asynchronous(
+    function: Callable[[], object], in_loop: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mine", SimpleNamespace(rows=function))
+
+    async def read() -> list[Problem]:
+        return problems_named("python:mine:rows")
+
+    problems = asyncio.run(read()) if in_loop else problems_named("python:mine:rows")
+    assert [(each.id, each.text, each.answer) for each in problems] == WANTED
+
+
+async def _exits_later() -> None:
+    sys.exit("no data")
+
+
+@pytest.mark.parametrize("function", [lambda: sys.exit("no data"), _exits_later])
+def test_a_function_that_exits_is_named(
+    function: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mine", SimpleNamespace(rows=function))
+    with pytest.raises(ProblemFileError) as caught:
+        problems_named("python:mine:rows")
+    message = str(caught.value)
+    assert "cannot read problems from python:mine:rows" in message
+    assert "test_sets.py:" in message
+    assert "SystemExit: no data" in message

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -140,14 +143,25 @@ def rows_of_function(name: str, function: Callable[..., Any]) -> FileRows:
     """The result of a function without arguments, as `rows_given` reads it.
 
     Raises:
-        ProblemFileError: It fails.
+        ProblemFileError: It fails, or gives no list of problems.
     """
     try:
-        return rows_given(list(listed(function())))
+        result = function()
+        if inspect.isawaitable(result) or isinstance(result, AsyncIterable):
+            with ThreadPoolExecutor(1) as thread:  # this one may have an event loop that runs
+                result = thread.submit(asyncio.run, _awaited(result)).result()
+        rows = list(listed(result))
     except BadRowError as error:
-        raise _error(name, str(error)) from error
-    except Exception as error:
+        raise _error(name, f"the function's result is wrong: {error}") from error
+    except (Exception, SystemExit) as error:
         raise _error(name, described(error)) from error
+    return rows_given(rows)
+
+
+async def _awaited(result: Any) -> Any:
+    if inspect.isawaitable(result):
+        result = await result
+    return [each async for each in result] if isinstance(result, AsyncIterable) else result
 
 
 def hub_rows(hub: HubSet) -> FileRows:
