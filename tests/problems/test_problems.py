@@ -1,6 +1,8 @@
 """Problem files: what is read, and what every bad line is told."""
 
+import copy
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tts_runtime.problems import (
     ProblemFileError,
     bundled_problems,
     load_problems,
+    problems_given,
 )
 
 
@@ -54,6 +57,30 @@ def test_common_sets(
 ) -> None:
     (problem,) = load_problems(write(tmp_path, "", line))
     assert (problem.id, problem.text, problem.answer) == (problem_id, "q", answer)
+
+
+def test_a_problem_is_pickled_copied_and_hashed(tmp_path: Path) -> None:
+    [problem] = load_problems(write(tmp_path, {"id": "a", "problem": "1+1?", "level": [3]}))
+    for other in (pickle.loads(pickle.dumps(problem)), copy.copy(problem), copy.deepcopy(problem)):
+        assert other == problem
+        assert hash(other) == hash(problem)
+    assert hash(problem) != hash(Problem("b", "1+1?"))
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (Problem(1, "q"), "a Problem's id must be a text, not empty; it is 1"),  # type: ignore[arg-type]
+        (Problem("1", " "), "a Problem's text must be a text, not empty; it is ' '"),
+        (Problem("1", "q", 4), "answer must be a text or None, not 4; write '4'"),  # type: ignore[arg-type]
+        (Problem("1", "q", None, None), "fields must be a dict, not None"),  # type: ignore[arg-type]
+        (Problem("1", "q", None, {}, len), "grader must be a text or None"),  # type: ignore[arg-type]
+    ],
+)
+def test_parts_of_a_problem_are_checked(problem: Problem, said: str) -> None:
+    with pytest.raises(ProblemFileError) as caught:
+        problems_given([problem])
+    assert said in str(caught.value)
 
 
 def test_own_field_names(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tts_runtime.problems.sets import (
     rows_of_function,
     set_named,
 )
-from tts_runtime.problems.values import plain_row
+from tts_runtime.problems.values import check_problem, plain_row
 
 __all__ = [
     "QUESTION",
@@ -126,6 +126,7 @@ def _problems(
                 raise row.fields
             if isinstance(row.fields, Problem):
                 problem = row.fields
+                check_problem(problem)
             else:
                 fields = with_parts(plain_row(row.fields), names)
                 seen.update(dict.fromkeys(fields))

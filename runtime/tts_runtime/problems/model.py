@@ -30,9 +30,14 @@ class Problem:
     id: str
     text: str
     answer: str | None = None
-    fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     grader: str | None = None
     before: Messages = ()
+
+    def __reduce__(self) -> tuple[type[Problem], tuple[object, ...]]:
+        # A mapping that cannot be changed cannot be copied or pickled either.
+        parts = (self.id, self.text, self.answer, dict(self.fields), self.grader, self.before)
+        return Problem, parts
 
     @property
     def messages(self) -> list[dict[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from tts_runtime.problems.model import BadRowError
+from tts_runtime.problems.model import BadRowError, Problem
 
 #: Beyond as many digits a whole number of a `Decimal` stays as it is written: `1E+999999`.
 _DIGITS: Final = 100
@@ -50,6 +50,25 @@ def _number(value: Decimal) -> int | str | None:
     if not value.is_finite() or abs(value.adjusted()) > _DIGITS:
         return str(value)
     return int(value) if value == value.to_integral_value() else f"{value:f}"
+
+
+def check_problem(problem: Problem) -> None:
+    """Refuses a `Problem` whose parts are of other types than it declares.
+
+    Raises:
+        BadRowError: Which one, and what it must be.
+    """
+    parts: dict[str, object] = {"id": problem.id, "text": problem.text}
+    for part, value in parts.items():
+        if not isinstance(value, str) or not value.strip():
+            raise BadRowError(f"a Problem's {part} must be a text, not empty; it is {value!r:.40}")
+    parts = {"answer": problem.answer, "grader": problem.grader}
+    for part, value in parts.items():
+        if value is not None and not isinstance(value, str):
+            hint = f"; write {str(value)!r:.40}" if isinstance(value, int | float) else ""
+            raise BadRowError(f"a Problem's {part} must be a text or None, not {value!r:.40}{hint}")
+    if not isinstance(problem.fields, Mapping):
+        raise BadRowError(f"a Problem's fields must be a dict, not {problem.fields!r:.40}")
 
 
 def listed(problems: Any) -> Iterable[object]:
