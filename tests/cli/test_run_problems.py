@@ -14,6 +14,13 @@ from tests.support.tts_run import Command
 def _levels(tts_run: Command) -> None:  # noqa: ARG001  (its folder)
     rows = [{"No": n, "Frage": f"{n} + 1", "Antwort": n + 1, "level": n} for n in range(6)]
     Path("levels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("empty.yaml").write_text('grader: ""\n')
+
+
+def test_an_empty_value_is_not_the_same_as_none(tts_run: Command) -> None:
+    code, out, err = tts_run("greedy", "--problems", "")
+    assert (code, out) == (2, "")
+    assert "--problems: expected" in err
 
 
 def test_options_of_a_run(tts_run: Command) -> None:
@@ -46,6 +53,11 @@ def test_an_id_with_a_comma_is_quoted(tts_run: Command) -> None:
         (("--fields", "problem=Frage", "--ids", "a\nb"), "--ids: "),
         (("--fields", "problem=Frage,answer=nope"), "no row has a field 'nope'; the fields are"),
         (("--fields", "problem=Frage", "--offset", "-1"), "--offset: must be 0 or more"),
+        (("--fields", ""), "--fields: expected PART=FIELD,..., not an empty text"),
+        (("--fields", "problem=Frage", "--ids", ""), "--ids: expected ID,..., not an empty text"),
+        (("--fields", "problem=Frage", "--ids", ","), "--ids: `,` names no id"),
+        (("--fields", "problem=Frage", "--grader="), "--grader: expected GRADER, not an empty"),
+        (("--fields", "problem=Frage", "--config", "empty.yaml"), "empty.yaml (grader): expected"),
     ],
 )
 def test_mistakes_of_options(options: tuple[str, ...], said: str, tts_run: Command) -> None:

@@ -33,6 +33,10 @@ _HEADING = re.compile(r"^(usage:|[A-Z][\w ,]*:$)", re.MULTILINE)
 _TYPOGRAPHIC = ("\u2013", "\u2014", "\u2212")
 
 
+#: argparse's reason for a value that `_filled` refuses.
+_EMPTY: Final = "empty"
+
+
 class UsageError(Exception):
     """A command line that cannot be used; the message is for the user."""
 
@@ -66,7 +70,21 @@ class Group:
     def _add(self, names: Sequence[str], help: str, settings: OptionSettings, **more: Any) -> None:
         arguments: dict[str, Any] = dict(settings)
         completer = arguments.pop("completer", _nothing)
+        arguments["type"] = _filled
         _complete(self._group.add_argument(*names, help=help, **arguments, **more), completer)
+
+
+def _filled(text: str) -> str:
+    """A value that is not empty: some options would take that for none (`--problems "$UNSET"`)."""
+    if not text:
+        raise argparse.ArgumentTypeError(_EMPTY)
+    return text
+
+
+def empty_value(metavar: str | tuple[str, ...] | None) -> str:
+    """What is said of an empty value, as a shell makes of a variable that is not set."""
+    what = {"FILE": "a file", "DIR": "a folder", "SITE": "a folder"}.get(str(metavar), metavar)
+    return f"expected {what}, not an empty text"
 
 
 def _complete(action: argparse.Action, completer: Completer) -> None:
@@ -209,8 +227,10 @@ class CommandParser(argparse.ArgumentParser):
         if match is None:
             raise UsageError(message)
         option, reason = match[1].split("/")[-1], match[2]
-        if reason == "expected one argument":
-            action = next(each for each in self._actions if option in each.option_strings)
+        action = next((each for each in self._actions if option in each.option_strings), None)
+        if action is not None and reason == _EMPTY:
+            reason = empty_value(action.metavar)
+        elif action is not None and reason == "expected one argument":
             reason = (
                 f"expected a value: {option} {action.metavar} (with `=` if it starts with a dash: "
                 f"{option}=-...)"

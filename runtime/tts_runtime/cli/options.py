@@ -129,9 +129,13 @@ def ids_of(texts: Sequence[str]) -> list[str]:
         UsageError: Not of this form.
     """
     try:
-        return [each for text in texts for row in csv.reader([text]) for each in row if each]
+        rows = [row for text in texts for row in csv.reader([text])]
     except csv.Error as error:
         raise UsageError(f"--ids: {error}") from error
+    ids = [each for row in rows for each in row if each]
+    if texts and not ids:
+        raise UsageError(f"--ids: `{' '.join(texts)}` names no id")
+    return ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,6 @@ def _report(options: Namespace) -> int:
     study = study_of(options)
     if options.text and options.out is not None:
         raise UsageError("--text prints and --out writes a site: choose one of them")
-    if options.out == "":
-        raise UsageError("--out: expected a folder")
     if options.text:
         from tts_runtime.report.text import print_study
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from tts_lang.cli.parser import CommandParser, OptionSpec, UsageError
+from tts_lang.cli.parser import CommandParser, OptionSpec, UsageError, empty_value
 from tts_lang.diagnostics import did_you_mean, suggest
 from tts_lang.readers import read_written
 
@@ -202,6 +202,8 @@ def _texts(option: OptionSpec, value: Any, place: str) -> list[str]:
     """A value of a file as the command line would write it."""
     if option.kind == "flag":
         return [_switch(_text(value), place)]
+    if value == "":
+        raise UsageError(f"{place}: {empty_value(option.metavar)}")
     if option.kind == "value":
         if isinstance(value, dict | list):
             raise UsageError(f"{place}: expected one value")
