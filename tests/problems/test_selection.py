@@ -51,6 +51,7 @@ def test_a_shuffle_is_repeated_by_its_seed_and_comes_before_the_limit() -> None:
         (Selection(where=["level=9"]), "leaves no problem; values of `level` are Level 1, Level 2"),
         (Selection(where=["topic<3"]), "only numbers can be less or greater"),
         (Selection(ids=["77"]), "no problem has the id `77`"),
+        (Selection(ids=["3"], where=["level=5"]), "--ids: --where leaves out the problem `3`;"),
         (Selection(offset=10), "--offset: 10 leaves none of 10 problems"),
     ],
 )

@@ -56,6 +56,10 @@ class Selection:
         if self.ids:
             by_id = {problem.id: problem for problem in selected}
             for problem_id in self.ids:
+                if problem_id not in by_id and any(each.id == problem_id for each in problems):
+                    raise SelectionError(
+                        f"--ids: --where leaves out the problem `{problem_id}`; give one of them"
+                    )
                 if problem_id not in by_id:
                     hint = (
                         did_you_mean(problem_id, by_id) or f"the first is `{next(iter(by_id), '')}`"
