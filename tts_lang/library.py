@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from tts_lang.diagnostics import DiagnosticError, file_error, suggest
+from tts_lang.readers import is_folder
 
 _DOCUMENTED = re.compile(
     r'^strategy[ \t]+([A-Za-z_]\w*)[^\n:]*:[^\n]*\n(?:[ \t]+"""([^"\n]*))?', re.MULTILINE | re.ASCII
@@ -58,6 +59,12 @@ def find(name: str) -> Path:
     shipped = names()
     if name in shipped:
         return shipped[name]
+    if is_folder(Path(name)):
+        inside = ", ".join(sorted(each.name for each in Path(name).glob("*.tts"))[:5])
+        help_ = f"name a file of it: {inside}" if inside else "it holds no `.tts` file"
+        raise DiagnosticError(
+            [file_error("TTS553", f"`{name}` is a folder", name, suggestion=help_)]
+        )
     close = suggest(name, shipped)
     help_ = f"did you mean '{close}'?" if close else "`tts-compile --list` has the shipped ones"
     message = f"`{name}` is neither a file nor a shipped strategy"

@@ -39,7 +39,7 @@ def test_seeds_as_they_are_written(text: str, seeds: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "expected a whole number"),
+        ("", "expected N, not an empty text"),
         ("0..", "expected a whole number"),
         ("..4", "expected a whole number"),
         ("0...4", "expected a whole number"),
@@ -50,7 +50,7 @@ def test_seeds_as_they_are_written(text: str, seeds: tuple[int, ...]) -> None:
         ("0..999999999999", "more than 10,000 seeds"),
         ("1e3", "expected a whole number"),
         ("٣", "expected a whole number"),
-        ("9" * 30, "expected a whole number"),
+        ("9" * 30, "expected a whole number of at most 18 digits, found `999"),
     ],
 )
 def test_what_are_no_seeds(text: str, said: str, tts_run: Command) -> None:

@@ -149,7 +149,7 @@ def test_defaults_that_differ_are_said_where_they_may_be_the_reason(capsys: Capt
 MISTAKES: tuple[tuple[Sequence[str], str], ...] = (
     (("true.tts:plain", "--equiv", "true.tts:plane"), "did you mean 'plain'?"),
     (("true.tts:plain", "--equiv", "majorty"), "did you mean 'majority'?"),
-    (("true.tts:plain", "--equiv", ""), "neither a file nor a shipped strategy"),
+    (("true.tts:plain", "--equiv", ""), "--equiv: expected OTHER, not an empty text"),
     (("true.tts:plain", "--equiv", "majority", "--set", "m=2"), "none of the strategies has"),
     (("true.tts", "true.tts", "--equiv", "majority"), "--equiv compares two strategies"),
     (("true.tts", "--laws", "--equiv", "majority"), "choose one"),

@@ -47,8 +47,10 @@ def budget(text: str) -> tuple[str, float]:
     try:
         limit = float(number.replace("_", ""))
     except ValueError:
-        limit = -1.0
-    if not 0 <= limit < float("inf"):
+        limit = float("nan")
+    if limit < 0:
+        raise ValueError(f"`{text}`: a budget must be 0 or more")
+    if not limit < float("inf"):
         raise ValueError(f"`{text}`: expected a number, as in {kind}=2e6")
     return kind, limit
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from tts_lang.cli.parser import UsageError
 from tts_lang.diagnostics import did_you_mean
@@ -17,6 +18,9 @@ from tts_runtime.runs.limits import CostLimits
 from tts_runtime.runs.seeds import seeds_in
 from tts_runtime.runs.shards import Shard
 
+#: More digits of a whole number are a typo.
+_DIGITS: Final = 18
+
 
 def limit_of(flag: str, text: str | None, least: int | None = 1) -> int | None:
     """A whole number, at least `least`; `None` if the option is absent.
@@ -28,7 +32,9 @@ def limit_of(flag: str, text: str | None, least: int | None = 1) -> int | None:
         return None
     digits = text.strip().replace("_", "")
     whole = digits.removeprefix("-")
-    if not (whole.isascii() and whole.isdigit() and len(whole) < 19):
+    if whole.isascii() and whole.isdigit() and len(whole) > _DIGITS:
+        raise UsageError(f"{flag}: too large: expected at most {_DIGITS} digits, found `{text}`")
+    if not (whole.isascii() and whole.isdigit()):
         raise UsageError(f"{flag}: expected a whole number, found `{text}`")
     if least is not None and int(digits) < least:
         raise UsageError(f"{flag}: must be {least} or more, not {text}")
@@ -175,7 +181,9 @@ def engine_names(flag: str, options: Sequence[str], default: str | None = None) 
         name, equals, engine = option.partition("=")
         if not equals or not name.isidentifier():
             if default is None:
-                raise UsageError(f"{flag}: `{option}`: expected NAME=ENGINE; write prm={option}")
+                written = f"{option}=ENGINE" if option in ("prm", "orm") else None
+                written = written or f"prm={option.removeprefix('=') or 'ENGINE'}"
+                raise UsageError(f"{flag}: `{option}`: expected NAME=ENGINE; write {written}")
             name, engine = default, option
         if name in engines:
             raise UsageError(f"{flag}: `{name}` is given twice")

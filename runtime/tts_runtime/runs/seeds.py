@@ -70,7 +70,9 @@ def _range(part: str, text: str) -> Iterable[int]:
 def _number(text: str, whole: str) -> int:
     digits = text.strip().replace("_", "")
     number = digits.removeprefix("-")
-    if not (number.isascii() and number.isdigit() and len(number) <= _DIGITS):
+    if number.isascii() and number.isdigit() and len(number) > _DIGITS:
+        raise ValueError(f"expected a whole number of at most {_DIGITS} digits, found `{text}`")
+    if not (number.isascii() and number.isdigit()):
         raise ValueError(f"expected a whole number, 0..4 or 0,3,7, found `{whole}`")
     return int(digits)
 

@@ -26,7 +26,9 @@ class Shard:
 
     def __post_init__(self) -> None:
         if not 1 <= self.index <= self.of:
-            raise ValueError(f"there is no shard {self}: the first is 1/{max(1, self.of)}")
+            of = max(1, self.of)
+            end = f"the last is {of}/{of}" if self.index > of else f"the first is 1/{of}"
+            raise ValueError(f"there is no shard {self}: {end}")
 
     def __str__(self) -> str:
         return f"{self.index}/{self.of}"
