@@ -203,6 +203,11 @@ def tts_compile(command: CommandParser, arguments: Sequence[str]) -> int:
         raise UsageError(
             "--json prints errors and warnings: it does not go with --explain or --out"
         )
+    if options.out is not None and options.out != "-" and not options.out.endswith(".json"):
+        # `-o mine.tts` would replace the strategy, and a plan is read by this ending.
+        raise UsageError(
+            "--out: expected a file whose name ends in .json, or `-` for standard output"
+        )
     if options.out and len(options.strategies) > 1:
         raise UsageError(
             f"--out writes one plan, and {len(options.strategies)} strategies are given"

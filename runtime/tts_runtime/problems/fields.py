@@ -3,8 +3,8 @@ r"""A row's fields as a problem: its text, id and gold answer.
 Data sets call the same thing by many names; the first name that a row has, and that is not empty,
 is used, capitals and `_` apart (`FieldNames` overrides them). A gold answer may stand in
 
-* an answer's field: a number stands for itself (`27.0` is `27`), a list for all its members, of a
-  text `['5']` its one member;
+* an answer's field: a number stands for itself (`27.0` is `27`), a list for all its members, also
+  as tables write it, `['5', '7']`;
 * a text that ends in `#### 18`: what follows (GSM8K);
 * a worked solution: what it boxes. A solution that boxes nothing gives no gold answer;
 * where the row has no such field, `answers` with one member, `reward_model` (verl), or the reply
@@ -363,20 +363,7 @@ def _answer(value: object, name: str) -> str | None:
         return final.strip() or None
     if plain_name(name) == _SOLUTION:
         return extract_answer(value, finish="cut")
-    return _only(value.strip()) or value.strip() or None
-
-
-def _only(text: str) -> str | None:
-    """The one text of a list as tables write it: `['5']`. `[5, 7]` may be an interval."""
-    if not re.fullmatch(r"\[\s*(?:\".*\"|'.*')\s*\]", text):
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # a backslash that stands for itself: no such list
-            value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return None
-    return value[0].strip() if len(value) == 1 and str(value[0]).isprintable() else None
+    return value.strip() or None
 
 
 def _members(text: str) -> list[str] | None:
