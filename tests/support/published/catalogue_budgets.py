@@ -160,6 +160,7 @@ def cards(
     lab: Lab,
     doubt: float = 3,
     goal: float = 0.9,
+    head: float = 0.5,
     heat: float = 0.1,
     length: int = 128,
     most: int = 64,
@@ -167,7 +168,7 @@ def cards(
     """Uncertainty-based segments, accepted by reward. Li et al. (2024), sections 4.1 and 4.2."""
     dice = Dice(lab)
     path = lab.problem
-    low = lab.outcome(path)
+    low = (1 - head) * (lab.outcome(path) or 0) + head * goal
 
     def uncertain(so_far: Partial) -> bool:
         return len(so_far.ids) > 1 and so_far.statistics["entropy"][-1] > doubt
@@ -181,7 +182,7 @@ def cards(
             piece = lab.cut_at(piece, lambda kept, enough=shorter: len(kept.ids) >= enough)  # type: ignore[misc]
         reward = lab.outcome(piece)
         toss = dice.uniform(lab.problem)
-        if reward is None or low is None:
+        if reward is None:
             continue
         bar = low + (goal - low) * piece.tokens / length
         if toss < exp((reward - bar) / heat):
