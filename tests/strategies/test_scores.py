@@ -15,3 +15,10 @@ def test_cards_keeps_segments_where_the_scorer_says_nothing_of_an_empty_solution
     outcome = run_plan(plan, policy, {"orm": orm})
     assert (outcome.error, outcome.answer) == (None, "2")
     assert [record.added for record in made(outcome, "expand")] == ["bad " + box(1), box(2)]
+
+
+def test_a_chain_leaves_a_solution_without_a_score() -> None:
+    [plan] = plan_from(["metropolis_hastings"], {"moves": 3})
+    policy = ScriptedPolicy([box(1), box(2)])
+    outcome = run_plan(plan, policy, {"orm": TableScorer({box(1): None})})
+    assert (outcome.error, outcome.answer) == (None, "2")

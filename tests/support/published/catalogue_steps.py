@@ -139,7 +139,7 @@ def metropolis_hastings(lab: Lab, moves: int = 8) -> Path | None:
         kept = floor(dice.uniform(state) * state.segments.steps)
         (proposal,) = lab.sample(lab.cut(state, kept))
         toss, old, new = dice.uniform(lab.problem), mass(state), mass(proposal)
-        if old is not None and new is not None and toss * old < new:
+        if new is not None and toss * (old or 0) < new:
             state = proposal
         visited.append(state)
     return vote(lab, visited)
