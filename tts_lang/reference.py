@@ -121,7 +121,7 @@ _FUNCTIONS = {
     "ceil": ("ceil(x)", "the next whole number above"),
     "abs": ("abs(x)", "the absolute value"),
     "clip": ("clip(x, low, high)", "x, but at least low and at most high"),
-    "odds": ("odds(x)", "x / (1 - x)"),
+    "odds": ("odds(x)", "x / (1 - x): missing for x = 1"),
     "remainder": ("remainder(x, y)", "what is left of x after division by y"),
     "erf": ("erf(x)", "the error function"),
     "extract": (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.runs import box, made, run_plan
 from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_lang.arguments import plan_from
@@ -22,3 +24,26 @@ def test_a_chain_leaves_a_solution_without_a_score() -> None:
     policy = ScriptedPolicy([box(1), box(2)])
     outcome = run_plan(plan, policy, {"orm": TableScorer({box(1): None})})
     assert (outcome.error, outcome.answer) == (None, "2")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "parameters"),
+    [
+        ("particle_filter", {"n": 4, "depth": 3}),
+        ("particle_filter_ess", {"n": 4, "depth": 3}),
+        ("particle_gibbs", {"n": 4, "sweeps": 2, "depth": 3}),
+        ("dvts_of_particles", {"n": 4, "trees": 1, "depth": 3}),
+    ],
+)
+@pytest.mark.parametrize("score", [1 - 1e-6, 1.0])
+def test_a_particle_that_is_certainly_right_outweighs_the_others(
+    strategy: str, parameters: dict[str, int | float | str], score: float
+) -> None:
+    """Sigmoids of 16 and 32 bits are 1.0 where the model is sure."""
+    [plan] = plan_from([strategy], parameters)
+    policy = ScriptedPolicy([f"right\n\n{box(1)}", *(f"wrong\n\n{box(n)}" for n in (2, 3, 4))])
+    prm = TableScorer({"right": score, box(1): score}, steps=True, other=0.001)
+    outcome = run_plan(plan, policy, {"prm": prm})
+    assert (outcome.error, outcome.answer) == (None, "1")
+    [first, *_] = made(outcome, "resample")
+    assert first.scores["prm"][0] == score

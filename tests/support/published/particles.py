@@ -22,7 +22,9 @@ def _moved(lab: Lab, particles: list[Path], steps: int = 0) -> list[Path]:
 
 
 def _weights(lab: Lab, particles: list[Path]) -> list[Score]:
-    return [odds(by_prm(lab)(particle)) for particle in particles]
+    """its_hub keeps scores off 0 and 1 before it takes the logit: `particle_gibbs.py`."""
+    scores = [by_prm(lab)(particle) for particle in particles]
+    return [None if score is None else odds(max(1e-7, min(score, 1 - 1e-7))) for score in scores]
 
 
 @published
