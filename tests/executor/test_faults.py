@@ -41,9 +41,10 @@ def outcome_of(
     scorers: Mapping[str, ScorerEngine] | None = None,
     *,
     strict: bool = False,
+    passes: Sequence[str] = (),
 ) -> Outcome:
     """What a plan gives, whether it fails or not."""
-    bound = bind(plan, {"policy": policy}, scorers or {}, strict=strict)
+    bound = bind(plan, {"policy": policy}, scorers or {}, passes, strict=strict)
 
     async def one() -> Outcome:
         return await execute(bound, PROBLEM, 0)
@@ -235,9 +236,19 @@ def test_c64_a_failed_candidate_is_neither_scored_nor_judged_nor_continued() -> 
     }
 
 
-def test_c64_a_problem_without_any_text_fails() -> None:
+@pytest.mark.parametrize("passes", [(), tuple(PASSES)], ids=["no passes", "all passes"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("return vote (sample 3)",),
+        ("return first of (sample 3) where has(answer)",),
+        ("hit = first of (sample 3) where has(answer)", "return vote (expand hit by 1)"),
+        ("return vote (select top 1 of (sample 3) by -tokens)",),
+    ],
+)
+def test_c64_a_problem_without_any_text_fails(lines: Sequence[str], passes: Sequence[str]) -> None:
     policy = Filtered(["x"], filtered=range(9))
-    outcome = outcome_of(plan_of("return vote (sample 3)"), policy)
+    outcome = outcome_of(plan_of(*lines), policy, passes=passes)
     assert outcome.error == "no candidate has a text; the first: the server filtered the reply"
 
 
@@ -338,16 +349,14 @@ def test_counts_add_up_and_are_said_in_words() -> None:
     ]
 
 
-def test_c57_passes_do_not_fail_a_problem_whose_other_candidates_were_given_up() -> None:
+@pytest.mark.parametrize(
+    "line",
+    ["return first of (sample 3)", "return vote (select top 1 of (sample 3) by -tokens)"],
+)
+def test_c57_passes_do_not_fail_a_problem_whose_other_candidates_were_given_up(line: str) -> None:
     """The first is filtered, and nobody waits for the others: they may well have a text."""
-    plan = plan_of("return first of (sample 3)")
     policy = Filtered([box(1), box(2), box(3)], filtered=[0])
     policy._delays = (0.0, 9.0, 9.0)
-    bound = bind(plan, {"policy": policy}, {}, PASSES)
-
-    async def one() -> Outcome:
-        return await execute(bound, PROBLEM, 0)
-
-    outcome = run_virtual(one())
+    outcome = outcome_of(plan_of(line), policy, passes=tuple(PASSES))
     assert (outcome.error, outcome.answer) == (None, None)
     assert outcome.reliability.failed == {"filtered": 1}

@@ -120,7 +120,7 @@ class VoteCounter:
         # Where all rows were needed, and no place is missing, there was nothing to stop.
         run.ended_early |= bool(self._left) or run.has_gaps
         if self._left:
-            run.settle()
+            run.settle(self._left)
         leader = self._leader()
         return None if leader is None else self._first[leader]
 
@@ -296,7 +296,9 @@ def _shortest(builder: Builder, spec: Select) -> Action:
             demand.reach(reached, fewer)
             asked = pool.items[:reached]
             await scope.run.known(asked)
-            lengths = sorted(row.node.tokens for row in rows_in(asked))
+            # One that failed has no length of its own to stop others with (C57, C64).
+            ended = [row.node for row in rows_in(asked) if row.node.error is None]
+            lengths = sorted(node.tokens for node in ended)
             fewer = lengths[kept - 1] if len(lengths) >= kept else None
         return await full_select(scope, inputs)
 
@@ -316,7 +318,7 @@ def _first(source: int, *, final: bool) -> Handler:
             run.ended_early = True
             rows = await run.leading(inputs[0], many)
             if final:
-                run.settle()
+                run.settle(inputs[0].items)
             else:
                 run.abandon(scope.values[source])
             places = range(len(rows))

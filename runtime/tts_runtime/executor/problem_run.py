@@ -32,7 +32,7 @@ from tts_runtime.engines.base import (
 from tts_runtime.engines.policy import BoundEngines, Policy
 from tts_runtime.executor.engine_calls import EngineCalls
 from tts_runtime.executor.nodes import Conversation, Node, opening
-from tts_runtime.executor.pools import PendingRow, Pool, pending_rows
+from tts_runtime.executor.pools import Item, PendingRow, Pool, pending_rows
 from tts_runtime.executor.problem import Events, ProblemLike
 from tts_runtime.executor.requests import (
     CostCounter,
@@ -258,8 +258,7 @@ class ProblemRun(Scheduler):
         self._openings: dict[bool, Node] = {}
         self.costs = CostCounter()
         self._tasks: set[Task[None]] = set()
-        #: What `finished` waits for.
-        self.idle: Future[None] | None = None
+        self.idle: Future[None] | None = None  # what `finished` waits for
         self.events = events
         self._on_request = events.listeners(RequestMade)
         self.on_reply = events.listeners(ReplyArrived)
@@ -484,12 +483,13 @@ class ProblemRun(Scheduler):
                 self.resolve(row, None)
         self.check_idle()
 
-    def settle(self) -> None:
-        """What is still in flight cannot change the answer: nobody will wait for it (C45)."""
-        self.settled = self.abandoned = True
-        for request in self.requests.values():
-            if isinstance(request, Request) and request.pending:
-                request.abandon()
+    def settle(self, places: Sequence[Item]) -> None:
+        """Neither `places` nor what is in flight can change the answer: nobody waits (C45)."""
+        pending = [r for r in self.requests.values() if isinstance(r, Request) and r.pending]
+        self.settled = True
+        self.abandoned |= bool(pending) or any(True for _ in pending_rows(places))
+        for request in pending:
+            request.abandon()
 
     def cancel(self, request: Request) -> None:
         """Cancels a generation; requested again, it is generated again."""
