@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from asyncio import Future
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from tests.support.runs import box, made, run_plan
 from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_lang.arguments import plan_from
+from tts_lang.compiler import compile_strategy
+from tts_lang.source import Source
+from tts_runtime.engines.base import ScoreReply, ScoreRequest
+
+STRATEGIES = Path(__file__).parents[2] / "strategies"
 
 
 def test_cards_keeps_segments_where_the_scorer_says_nothing_of_an_empty_solution() -> None:
@@ -47,3 +57,26 @@ def test_a_particle_that_is_certainly_right_outweighs_the_others(
     assert (outcome.error, outcome.answer) == (None, "1")
     [first, *_] = made(outcome, "resample")
     assert first.scores["prm"][0] == score
+
+
+class Checks(TableScorer):
+    """A check of the last step, by its words."""
+
+    def score(self, request: ScoreRequest) -> Future[ScoreReply]:
+        """As of a table, of the last step."""
+        return super().score(replace(request, text=request.text.strip().split("\n\n")[-1]))
+
+
+def test_self_evaluation_ranks_beams_by_all_their_steps() -> None:
+    """The beam whose first step was weak loses, though its last step is the best of all."""
+    path = STRATEGIES / "catalogue" / "self_eval_decoding.tts"
+    text = path.read_text(encoding="utf-8")
+    judge = re.compile(r"judge step_sound:.*?\n\n(?=strategy)", re.S)
+    source = judge.sub("scorer step_sound per solution from 0 to 1\n\n", text)
+    parameters = {"beams": 2, "width": 2, "depth": 2, "balance": 0.1, "heat": 0.0001}
+    plan = compile_strategy(Source.of(source, path.name), path.stem, parameters)
+    said = [f"{step}\n\n{step}2\n\n{box(step)}" for step in "ab"]
+    policy = ScriptedPolicy([*said, f"a2\n\n{box('a')}", f"b2\n\n{box('b')}"])
+    check = Checks({"a": 0.9, "b": 0.01, "a2": 0.5, "b2": 0.6})
+    outcome = run_plan(plan, policy, {"step_sound": check})
+    assert (outcome.error, outcome.answer) == (None, "a")
