@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from unittest.mock import patch
 
 import pytest
@@ -17,14 +17,21 @@ import pytest
 from tests.support.agreement import PROBLEMS, World, by_reference, compiled, world
 from tests.support.programs import random_program
 from tests.support.reference import StrategyFailure, interpreter
+from tests.support.runs import plan_of
 from tests.support.shipped import NAMED
 from tts_lang.compiler import CompileError, compile_strategy, parameters_of
 from tts_lang.explain.costs import PlanBounds, bounds
 from tts_lang.explain.models import Model, Models, attended
 from tts_lang.plan.graph import Operation, Plan, Score
 from tts_lang.plan.verify import verify
-from tts_runtime.engines.base import EngineError, GenerateRequest, Generation
-from tts_runtime.engines.sim.engines import SimPolicy
+from tts_runtime.engines.base import (
+    EngineError,
+    GenerateRequest,
+    Generation,
+    ScoreReply,
+    ScoreRequest,
+)
+from tts_runtime.engines.sim.engines import SimPolicy, SimScorer
 from tts_runtime.engines.sim.model import SimModel
 from tts_runtime.engines.sim.sim_server import Latency
 from tts_runtime.engines.sim.virtual import run_virtual
@@ -33,11 +40,11 @@ from tts_runtime.executor.problem_run import ProblemRun
 from tts_runtime.problems import Problem
 
 PROGRAMS = 90
-#: Bytes of the longest token of the simulated policies.
-LONGEST = max(map(len, SimModel(0).tokenizer.pieces))
 #: Every request takes a second, whatever else is served: seconds are rounds.
 ROUNDS = Latency(token=0.0, overhead=1.0)
 MODEL = Model(1000, layers=2, width=8)
+#: A scorer's, of which records have no attention (C66).
+SCORER = Model(1000, layers=1e-9, width=1e-9)
 #: Parameters of shipped strategies, where they have them.
 SMALL = {"depth": 3, "rollouts": 3, "most": 4, "rounds": 2, "n": 4, "trees": 2, "width": 2}
 
@@ -132,12 +139,35 @@ def watched(policies: Mapping[str, SimPolicy], served: Served) -> None:
         policy.generate = generate  # type: ignore[method-assign]
 
 
+def counting(scorers: Mapping[str, SimScorer], encode: Callable[[str], Sequence[int]]) -> None:
+    """Has scorers read the policy's tokens, the problem's included, where they read bytes."""
+
+    def size(text: str) -> int:
+        return len(encode(text))
+
+    for scorer in scorers.values():
+
+        def score_now(
+            request: ScoreRequest, pool: bytes = b"", scorer: SimScorer = scorer
+        ) -> ScoreReply:
+            reply = SimScorer.score_now(scorer, request, pool)
+            opening = size(request.problem)
+            if scorer.steps:
+                sizes = tuple(map(size, request.steps[request.known :]))
+                return replace(reply, opening=opening, sizes=sizes)
+            return replace(reply, sizes=(opening + size(request.text),))
+
+        scorer.score_now = score_now  # type: ignore[method-assign]
+
+
 def served_run(plan: Plan, place: World, problem: Problem, seed: int) -> tuple[Outcome, Served]:
     """The executor's outcome, and what the engines did."""
     served = Served()
     policies = place.policies(plan, ROUNDS)
     watched(policies, served)
-    bound = bind(plan, policies, place.scorers(plan, ROUNDS))
+    scorers = place.scorers(plan, ROUNDS)
+    counting(scorers, SimModel(0).tokenizer.encode)
+    bound = bind(plan, policies, scorers)
 
     class Counted(ProblemRun):
         async def close(self) -> None:
@@ -153,15 +183,21 @@ def served_run(plan: Plan, place: World, problem: Problem, seed: int) -> tuple[O
         return run_virtual(one()), served
 
 
+def models_of(plan: Plan) -> Models:
+    """The sizes of a plan's models."""
+    return Models({scorer.name: SCORER for scorer in plan.scorers}, MODEL)
+
+
 def costs(
     outcome: Outcome, served: Served, found: PlanBounds, problem: Problem
 ) -> Iterator[tuple[str, float, int | None]]:
     """What a run cost, beside its bounds."""
     counts, total = outcome.counts, found.total
-    # The simulated scorer reads bytes, and the problem once for every path it starts.
+    # Bounds of scorers are of solutions: the problem is read with every path, at most.
     scored = total.scorer_tokens
     if scored is not None:
-        scored = scored * LONGEST + counts.scorer_calls * len(problem.text.encode())
+        scored += counts.scorer_calls * len(SimModel(0).tokenizer.encode(problem.text))
+    flops = served.flops + 2 * SCORER.parameters * counts.scorer_tokens
     yield "policy calls", counts.policy_calls, total.policy_calls
     yield "sampled tokens", counts.policy_tokens, total.sampled_tokens
     yield "prefilled tokens", counts.prompt_tokens, total.prefilled_tokens
@@ -169,7 +205,7 @@ def costs(
     yield "scorer calls", counts.scorer_calls, total.scorer_calls
     yield "scorer tokens", counts.scorer_tokens, scored
     yield "rounds", served.seconds, total.rounds
-    yield "FLOPs", served.flops, total.flops
+    yield "FLOPs", flops, total.flops
     yield "operations", served.operations, total.operations
 
 
@@ -184,7 +220,7 @@ def test_c59_bounds_hold_in_shipped_strategies() -> None:
         except CompileError:  # no strategy at these parameters
             plan = compile_strategy(path, name)
         place, problem = world(number), PROBLEMS[number % len(PROBLEMS)]
-        found = bounds(plan, place.context, models=Models(policy=MODEL))
+        found = bounds(plan, place.context, models=models_of(plan))
         outcome, served = served_run(plan, place, problem, number)
         finished += outcome.error is None
         for what, spent, most in costs(outcome, served, found, problem):
@@ -196,7 +232,6 @@ def test_c59_bounds_hold_in_random_programs(monkeypatch: pytest.MonkeyPatch) -> 
     watch = Watch(monkeypatch)
     finished = 0
     tight = dict.fromkeys(("prefilled", "cached", "whole", "rounds"), 0)
-    models = Models(policy=MODEL)
     for number in range(PROGRAMS):
         source = random_program(number)
         plan, place = compiled(source), world(number)
@@ -209,7 +244,7 @@ def test_c59_bounds_hold_in_random_programs(monkeypatch: pytest.MonkeyPatch) -> 
             for thinks in (False, policy.binding.thinking is not None)
         ]
         prompt = max(lengths, default=0) if number % 2 else None
-        found = bounds(plan, place.context, prompt, models)
+        found = bounds(plan, place.context, prompt, models_of(plan))
         watch.begin(plan, found)
         try:
             reference = by_reference(plan, place, problem, number).counts
@@ -236,3 +271,22 @@ def test_c59_bounds_hold_in_random_programs(monkeypatch: pytest.MonkeyPatch) -> 
     assert finished > PROGRAMS // 2
     assert watch.tight > watch.pools // 2, "bounds this loose say nothing"
     assert min(tight.values()) > finished // 60, tight
+
+
+@pytest.mark.parametrize("scorer", ["prm per step", "orm per solution"])
+def test_c59_flops_of_scorers_are_bounded_with_the_problem_that_they_read(scorer: str) -> None:
+    name = scorer.split()[0]
+    score = "last(prm)" if name == "prm" else name
+    lines = (
+        "pool = sample 3 max 1 tokens",
+        f"score pool by {name}",
+        f"return best of pool by {score}",
+    )
+    plan, place = plan_of(*lines, before=f"scorer {scorer} from 0 to 1"), world(0)
+    for number, problem in enumerate(PROBLEMS):
+        size = len(SimModel(0).tokenizer.encode(problem.text))
+        found = bounds(plan, place.context, size, Models({name: SCORER}))
+        outcome, _ = served_run(plan, place, problem, number)
+        assert found.total.flops is not None
+        assert outcome.counts.scorer_tokens > size
+        assert 2 * SCORER.parameters * outcome.counts.scorer_tokens <= found.total.flops

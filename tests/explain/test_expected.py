@@ -79,8 +79,8 @@ def test_flops_are_two_for_each_parameter_and_token_and_attention() -> None:
     models = Models({"prm": model}, model)
     plan = compile_strategy("best_of_n", settings={"n": 3})
     found = total_of(expected(plan, replace(LENGTHS, prompt=10), models))
-    tokens = 10 + 3 * 540 + 3 * 540
-    positions = 10 * 10 / 2 + 2 * 3 * (540 * 10 + 540 * 540 / 2)
+    tokens = 2 * (10 + 3 * 540)  # the PRM reads the problem once, too
+    positions = 2 * (10 * 10 / 2 + 3 * (540 * 10 + 540 * 540 / 2))
     assert found.flops == pytest.approx(2e6 * tokens + 4 * 400 * positions)
 
 

@@ -56,7 +56,9 @@ def test_a_particle_that_is_certainly_right_outweighs_the_others(
     outcome = run_plan(plan, policy, {"prm": prm})
     assert (outcome.error, outcome.answer) == (None, "1")
     [first, *_] = made(outcome, "resample")
-    assert first.scores["prm"][0] == score
+    scores = first.scores["prm"]
+    assert isinstance(scores, tuple)
+    assert scores[0] == score
 
 
 class Checks(TableScorer):

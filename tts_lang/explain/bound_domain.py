@@ -127,6 +127,9 @@ class BoundDomain(Domain[Interval]):
             self.read = {**self.read, **dict.fromkeys(own, 1.0)}
         return alone and not pool.length and policy not in self.called
 
+    def first_scored(self, scorer: str, reads: float) -> None:
+        self.prompts[scorer, 0] = 1.0
+
     # -------------------------------------------------------------------- conditions
 
     def mark(self) -> int:

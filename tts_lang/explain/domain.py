@@ -17,11 +17,12 @@ from tts_lang.explain.interval import INFINITY, product
 from tts_lang.explain.models import Model, Models, attended
 from tts_lang.plan import graph
 from tts_lang.plan.expr import Expr
-from tts_lang.plan.graph import Plan, Unit, operations
+from tts_lang.plan.graph import Plan, Scorer, Unit, operations
 from tts_lang.plan.operator import entry
 
 Number = TypeVar("Number")
-#: A policy, and which of the problem's conversations it reads the prompt of (`AbstractPool.own`).
+#: A policy, and which of the problem's conversations it reads the prompt of (`AbstractPool.own`);
+#: or a process scorer, and 0.
 Prompt: TypeAlias = tuple[str, int]
 #: A side of a choice: its weight, and what holds there.
 Weighted: TypeAlias = "tuple[float, AbstractPool | Number]"
@@ -405,10 +406,21 @@ class Domain(ABC, Generic[Number]):
             + _flops(model, prompts, prompt, prompt),
         )
 
-    def scoring(self, scorer: str, reads: float, tokens: float, length: float) -> Cost:
-        """Reads of `tokens` new tokens each, at the end of paths of this length."""
+    def scoring(self, scorer: Scorer, reads: float, tokens: float, length: float) -> Cost:
+        """Reads of `tokens` new tokens each, at the end of paths of this length.
+
+        A process scorer reads the problem once, which is noted in `prompts`; others with each path.
+        """
         end = min(self.context, self.prompt + length)
-        return Cost(flops=_flops(self.models.of_scorer(scorer), reads, min(tokens, end), end))
+        if not scorer.steps:
+            tokens = end
+        elif reads:
+            self.first_scored(scorer.name, reads)
+        return Cost(flops=_flops(self.models.of_scorer(scorer.name), reads, min(tokens, end), end))
+
+    @abstractmethod
+    def first_scored(self, scorer: str, reads: float) -> None:
+        """Notes that these reads of a process scorer may be the first, with the problem."""
 
     def seen_after(
         self, pool: AbstractPool, policy: str, tokens: float, *, fresh: bool
@@ -433,12 +445,11 @@ class Domain(ABC, Generic[Number]):
 
     def read_prompts(self, cost: Cost, prompts: Mapping[Prompt, float]) -> Cost:
         """The cost with that of reading the problem's prompts, which were left out of it."""
-        weight = sum(prompts.values())
-        read = product(weight, self.prompt)
-        flops = sum(
-            _flops(self.models.of_policy(policy), times, self.prompt, self.prompt)
-            for (policy, _), times in sorted(prompts.items())
-        )
+        read = product(sum(times for (_, kind), times in prompts.items() if kind), self.prompt)
+        flops = 0.0
+        for (name, kind), times in sorted(prompts.items()):
+            model = self.models.of_policy(name) if kind else self.models.of_scorer(name)
+            flops += _flops(model, times, self.prompt, self.prompt)
         return cost._replace(
             prefilled_tokens=cost.prefilled_tokens + read,
             cached_tokens=self.cached(cost.cached_tokens, read),

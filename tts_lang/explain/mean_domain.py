@@ -169,11 +169,17 @@ class MeanDomain(Domain[Point]):
     def first_read(self, pool: AbstractPool, policy: str, calls: float, *, certain: bool) -> bool:
         for kind in (1, 2):
             if pool.own & kind:
-                before = self.read.get((policy, kind), 0.0)
-                after = min(1.0, before + min(1.0, self.lanes * calls))
-                self.prompts[policy, kind] = after - before
-                self.read = {**self.read, (policy, kind): after}
+                self._first((policy, kind), calls)
         return False
+
+    def first_scored(self, scorer: str, reads: float) -> None:
+        self._first((scorer, 0), reads)
+
+    def _first(self, prompt: Prompt, times: float) -> None:
+        before = self.read.get(prompt, 0.0)
+        after = min(1.0, before + min(1.0, self.lanes * times))
+        self.prompts[prompt] = after - before
+        self.read = {**self.read, prompt: after}
 
 
 def _share(flag: Point) -> float:

@@ -281,7 +281,7 @@ def _score(spec: graph.Score, run: Run, pool: AbstractPool) -> Result:
                 whole_scorer_tokens=product(paths, whole),
                 rounds=1 if reads else 0,
             )
-        ).plus(domain.scoring(scorer.name, reads, length, whole))
+        ).plus(domain.scoring(scorer, reads, length, whole))
     if not scorer.steps or (domain.worst and not pool.closed):
         return pool, cost
     return pool._replace(
