@@ -215,13 +215,27 @@ def votes(weights: Sequence[float]) -> float:
 
 
 def mean(numbers: Sequence[float]) -> float | None:
-    """Missing for none."""
-    if not numbers:
+    """The exact mean, rounded once; missing for none."""
+    size = len(numbers)
+    if not size:
         return None
     try:
-        return math.fsum(numbers) / len(numbers)
+        guess = math.fsum(numbers) / size
     except OverflowError:
-        return _rounded(_exact(numbers) / len(numbers))
+        guess = math.inf
+    if not guess:
+        return guess  # so is the sum, or too small to be anything else
+    if 1e-280 < abs(guess) < 1e280 and size < 2**26:
+        if not size & (size - 1):
+            return guess  # halving is exact
+        # The guess in two parts, so that each times the size is exact (Dekker 1971).
+        split = 134217729.0 * guess
+        high = split - (split - guess)
+        off = math.fsum((*numbers, -high * size, (high - guess) * size)) / size
+        low, high = guess + off * (1 - 1e-15), guess + off * (1 + 1e-15)
+        if low == high:  # else it is between two numbers, too close to say
+            return low
+    return _rounded(_exact(numbers) / size)
 
 
 def std(numbers: Sequence[float]) -> float | None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.extremes import NUMBERS, VALUES
@@ -86,13 +86,22 @@ def test_c47_texts_do_not_grow_without_end() -> None:
     assert len(text) <= values.LONGEST_TEXT < 2 * len(text)
 
 
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-5, 5), max_size=6))
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-5, 5), max_size=6)
+    | st.lists(st.floats(0, 1), max_size=9)
+    | st.builds(lambda number, size: [number] * size, st.floats(0, 1), st.integers(0, 9))
+    | st.builds(  # means that are halfway between two floats, or almost
+        lambda number, ulps, rest: [number + each * 2.0**-52 for each in ulps] + rest,
+        st.sampled_from([1.0, 1.5]),
+        st.lists(st.integers(0, 9), min_size=5, max_size=7),
+        st.lists(st.sampled_from([1e-40, -1e-40, 5e-324]), max_size=2),
+    )
+)
+@example([0.1] * 3)
 def test_c47_means_and_sums_are_exact_and_rounded_once(numbers: list[float]) -> None:
     exact = sum(map(Fraction, numbers), Fraction(0))
     if numbers:
-        found = values.mean(numbers)
-        assert found is not None
-        assert math.isclose(found, exact / len(numbers), rel_tol=1e-15, abs_tol=5e-324)
+        assert values.mean(numbers) == float(exact / len(numbers))
     try:
         assert values.total(numbers) == float(exact)
     except OverflowError:
