@@ -233,7 +233,7 @@ def _ahead(context: StrategyContext, node: nodes.Expression, inputs: Inputs) -> 
     typed = scalar(context, node, Site(inputs))
     if typed.type is ScalarType.NUMBER and known_number(typed.expr) == 0:
         return None
-    return count(context, node, "the number of steps looked ahead", inputs)
+    return count(context, node, "the number of steps looked ahead", inputs, least=0)
 
 
 @statement_rule(nodes.ForceStatement)

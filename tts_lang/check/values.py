@@ -151,10 +151,12 @@ def count(
     what: str,
     inputs: Inputs,
     site: Site | None = None,
+    least: int = 1,
 ) -> Expr:
     """A count: known ones are whole and positive (C39), others are rounded down when it runs.
 
-    At a site, it is one for each row.
+    At a site, it is one for each row. `least`: what messages say it must be, where the caller takes
+    a 0 itself.
     """
     typed = expect(context, scalar(context, node, site or Site(inputs)), ScalarType.NUMBER, node)
     if typed.type is ScalarType.UNKNOWN:
@@ -169,11 +171,15 @@ def count(
         return Const(1)
     rounded = int(value // 1)
     if rounded < 1:
-        help_ = "a fraction is rounded down" if 0 < value < 1 else _other_value(node, "1 or more")
+        help_ = (
+            "a fraction is rounded down"
+            if 0 < value < 1
+            else _other_value(node, f"{least} or more")
+        )
         if what == SELECTED and 0 < value < 1:
             help_ = f"a fraction is rounded down; a share of a pool is written `{value:.0%}`"
         shown = _shown(context, node, value)
-        context.error("TTS301", f"{what} must be at least 1, and {shown}", node, help_)
+        context.error("TTS301", f"{what} must be at least {least}, and {shown}", node, help_)
         return Const(1)
     if rounded != value:
         shown = _shown(context, node, value)
