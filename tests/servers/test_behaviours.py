@@ -230,7 +230,7 @@ def test_a_filtered_answer_is_that_candidates_alone(tmp_path: Path) -> None:
         nonlocal count
         count += 1
         if count % 3 == 2:
-            return chat("I will say \\boxed{13}", "content_filter")
+            return chat("I will say \\boxed{13}", "content_filter", 50)
         if count % 3 == 0 and count > 3:
             return refused("The response was filtered", code="content_filter", param="prompt")
         return chat(RIGHT)
@@ -240,6 +240,8 @@ def test_a_filtered_answer_is_that_candidates_alone(tmp_path: Path) -> None:
         settings = Settings(policies={"policy": name}, scorers={}, out=tmp_path / "run")
         [result] = run("majority", PROBLEMS, settings=settings, parameters={"n": 6})
     assert result.summary.accuracy == 1.0
+    withheld = sum(each % 3 == 2 for each in range(2, count + 1))  # the first one opens
+    assert 50 * withheld < result.summary.policy_tokens < 50 * (withheld + 1)
     filtered = [each for each in candidates(tmp_path / "run") if each.finish == "failed"]
     assert len(filtered) >= 4
     assert {(each.added, each.answer, each.done) for each in filtered} == {("", None, True)}

@@ -46,8 +46,12 @@ class CandidateError(EngineError):
     Args:
         fault: Its kind.
         message: As for an `EngineError`.
+
+    Attributes:
+        drawn, prefilled: As of a `Generation`: what the engine did for it all the same.
     """
 
     def __init__(self, fault: Fault, message: str) -> None:
         super().__init__(message)
         self.fault = fault
+        self.drawn = self.prefilled = 0

@@ -170,7 +170,9 @@ class Request:
                 return
             # Nothing is added, and nothing may be (C64).
             segments = self.node.segments
-            generation = Generation((), (), Finish.FAILED, segments, halted=True, error=error)
+            generation = Generation(
+                (), (), Finish.FAILED, segments, halted=True, drawn=error.drawn, error=error
+            )
         if run.error is not None:
             self._keep(future)
             return

@@ -235,6 +235,9 @@ class Work:
             generation = future.result()
         except CancelledError:
             self.cancelled_calls += future.cancelled()
+        except CandidateError as error:
+            self.policy_tokens += error.drawn
+            self.prompt_tokens += error.prefilled
         except Exception:  # noqa: BLE001  (who waits for it hears of it)
             return
         else:

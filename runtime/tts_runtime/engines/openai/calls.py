@@ -246,6 +246,11 @@ class PendingGeneration:
             self._drawn += received
             self._prefilled += len(self.request.prompt) + path
 
+    @property
+    def spent(self) -> tuple[int, int]:
+        """Tokens drawn and read so far."""
+        return self._drawn, self._prefilled
+
     def result(self) -> Generation:
         """The answer, once the tracker is done."""
         tracker, limits = self.tracker, self.request.limits

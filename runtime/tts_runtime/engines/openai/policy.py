@@ -148,6 +148,9 @@ class OpenAIPolicy(PolicyEngine):
         except asyncio.CancelledError:
             self._cancelled += pending.tracker.received
             raise
+        except CandidateError as error:
+            error.drawn, error.prefilled = pending.spent
+            raise
         except Refused as error:
             if error.words.code not in _FILTERED:
                 raise
