@@ -243,10 +243,12 @@ def test_a_run_of_absurd_size_is_refused_unless_it_is_meant() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["tokens", "tokens=", "tokens=x", "tokens=-1", "words=3"])
+@pytest.mark.parametrize("text", ["tokens", "tokens=", "tokens=x", "tokens=nan", "words=3"])
 def test_budgets_that_cannot_be_read(text: str) -> None:
     with pytest.raises(ValueError, match="tokens=2e6"):
         budget(text)
+    with pytest.raises(ValueError, match="must be 0 or more"):
+        budget("tokens=-1")
 
 
 def test_actual_stands_beside_expected() -> None:

@@ -222,7 +222,7 @@ KIND = FunctionGrader(lambda problem, answer, text: True, "kind")  # noqa: ARG00
         (JudgeGrader(ScriptedPolicy([])), "4", False),
         ("math", "4", False),
         ("math", None, None),
-        ("number", "four", None),
+        ("number", "many", None),
         ("none", "4", None),
     ],
 )
