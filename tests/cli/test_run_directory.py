@@ -295,7 +295,8 @@ def test_failed_problems_are_tried_again(tts_run: Command) -> None:
 
 
 def test_two_runs_do_not_write_one_directory(tts_run: Command) -> None:
-    command = ("greedy", *SIM, "--out", "run")
+    # One at a time: two answers in one turn would leave nothing to write.
+    command = ("greedy", *SIM, "--out", "run", "--concurrency", "1")
     with watched(stop_after=1):
         assert tts_run(*command)[0] == 130
     with opened(Path("run"), open_run("run").manifest, ()):
