@@ -19,7 +19,7 @@ def test_every_reference_is_of_a_shipped_strategy() -> None:
 
 #: Strategies of the catalogue without a published form here, and why.
 NOT_COMPARED = {
-    "ab_mcts": "random numbers of a walk that may stay: tests/executor has the walk itself",
+    "ab_mcts": "random numbers of a walk that may stay: tests/strategies compares what it does",
     "deep_think": "uncertainty_routed, compared itself, behind two prompts",
     "phi_decoding": "random numbers behind a look ahead whose cost belongs to the language",
     "planned": "any strategy, behind a prompt",
