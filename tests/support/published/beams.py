@@ -185,9 +185,10 @@ def beam_search_aside(lab: Lab, beams: int = 5, width: int = 3, depth: int = 40)
 def beam_search_copied(lab: Lab, n: int = 16, width: int = 4, depth: int = 40) -> Path | None:
     """its_hub: `width` beams survive and are copied to the budget of n; finished ones compete.
 
-    A pool of beams keeps the unfinished first, so ties go to them.
+    It begins with n // width candidates. A pool of beams keeps the unfinished first, so ties go to
+    them.
     """
-    beams = lab.sample(lab.problem, n, steps=1)
+    beams = lab.sample(lab.problem, n // width, steps=1)
     for _ in range(depth):
         if all_done(beams):
             break
