@@ -23,6 +23,7 @@ ALONE: list[tuple[str, dict[str, Any]]] = [
     ("speculative_rejection", {"n": 5, "keep": "70%", "chunk": 2, "rounds": 2}),
     ("stochastic_beam", {"n": 6, "width": 2, "depth": 4}),
     ("stochastic_beam", {"n": 8, "width": 4, "depth": 3, "heat": 0.3, "accepted": 0.4}),
+    ("stochastic_beam", {"n": 4, "width": 2, "depth": 4, "accepted": 0.95}),
     ("grace", {"k": 3, "balance": 0.3, "depth": 4}),
     ("mur", {"k": 3, "depth": 6}),
     ("mur", {"k": 2, "alpha": 0.5, "gamma": 1.0, "depth": 4}),

@@ -255,14 +255,20 @@ def stochastic_beam(
     decay: float = 0.9,
     accepted: float = 0.05,
 ) -> Path | None:
-    """Gumbel-top-k is sampling without replacement. Kool et al. (2019), section 3."""
+    """Gumbel-top-k is sampling without replacement. Kool et al. (2019), section 3.
+
+    llm-reasoners rejects what is below a bar, which is never above the best reward.
+    """
     dice = Dice(lab)
     beams = lab.sample(lab.problem, n, steps=1)
     for _ in range(depth - 1):
         if all(beam.done for beam in beams):
             break
         scored = [(beam, by_prm(lab)(beam)) for beam in beams]
-        good = [(beam, value) for beam, value in scored if value is not None and value >= accepted]
+        bar = min(
+            accepted, max((value for _, value in scored if value is not None), default=accepted)
+        )
+        good = [(beam, value) for beam, value in scored if value is not None and value >= bar]
         noisy = [value / heat + dice.gumbel(beam) for beam, value in good]
         kept = top_of([beam for beam, _ in good], floor(n / width), noisy)
         beams = [child for beam in kept for child in lab.sample(beam, width, steps=1)]
