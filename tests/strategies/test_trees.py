@@ -65,3 +65,30 @@ def test_ab_mcts_goes_wider_as_often_as_its_authors_code(rewards: list[float]) -
     assert fmean(anew) == pytest.approx(
         fmean(begun_anew(rewards, dice) for _ in range(2000)), abs=1.2
     )
+
+
+def drawn_by_phi(steps: list[str], clusters: TableScorer) -> list[str]:
+    """The step that one beam goes on with, of each of 200 seeds."""
+    [plan] = plan_from(["phi_decoding"], {"beams": 1, "k": len(steps), "depth": 1})
+    texts = [f"{step}\n\nahead\n\n" for step in steps]
+    drawn = []
+    for seed in range(200):
+        outcome = run_plan(
+            plan, ScriptedPolicy([*texts, box(1)]), {"clusters": clusters}, seed=seed
+        )
+        assert outcome.error is None
+        [parent] = {row.parent for row in made(outcome, "expand")[-1:]}
+        drawn += [row.added.strip() for row in outcome.candidates if row.uid == parent]
+    return drawn
+
+
+def test_phi_decoding_weighs_steps_by_the_likelihood_of_a_token() -> None:
+    """A long step whose tokens are as likely as those of a short one is drawn as often."""
+    drawn = drawn_by_phi(["short", "a step that is much longer " * 3], TableScorer({}, other=1))
+    assert drawn.count("short") / len(drawn) == pytest.approx(0.5, abs=0.1)
+
+
+def test_phi_decoding_weighs_agreement_by_shares() -> None:
+    """The one of five that stands alone: (1/5 + exp(0.2) / (exp(0.2) + 4 exp(0.8))) / 2."""
+    drawn = drawn_by_phi(list("abcde"), TableScorer({"a\n\nahead": 2}, other=1))
+    assert drawn.count("a") / len(drawn) == pytest.approx(0.16, abs=0.035)
