@@ -93,14 +93,16 @@ def mixture_of_agents(lab: Lab, n: int = 3) -> Path:
 def tree_of_thoughts(lab: Lab, width: int = 5, depth: int = 3, proposals: int = 8) -> Path | None:
     """ToT-BFS with a propose prompt and values. Yao et al. (2023), algorithm 1 and section 4.1.
 
-    Every state's value is the sum of three samples of sure / likely / impossible.
+    Every state's value is the sum of three samples of sure / likely / impossible. In the authors'
+    code a state that was proposed before is worth nothing; here it is dropped.
     """
     read = option(sure=20, likely=1, impossible=0.001)
     states = [lab.problem]
     worth: list[Score] = [0.0]
     for _ in range(depth):
         replies = [ask(lab, "propose", state)[0] for state in states]
-        states = [state for reply in replies for state in pieces(lab, reply, proposals)]
+        proposed = [state for reply in replies for state in pieces(lab, reply, proposals)]
+        states = list({state.text: state for state in reversed(proposed)}.values())[::-1]
         votes = [
             [judge(lab, "promise", read, state, turn) for turn in range(3)] for state in states
         ]
