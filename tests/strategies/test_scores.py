@@ -1,4 +1,4 @@
-"""Shipped strategies on scores at their edges: missing ones, and certainty."""
+"""Shipped strategies at their edges: missing scores, certainty, the last round, defaults."""
 
 from __future__ import annotations
 
@@ -82,3 +82,11 @@ def test_self_evaluation_ranks_beams_by_all_their_steps() -> None:
     check = Checks({"a": 0.9, "b": 0.01, "a2": 0.5, "b2": 0.6})
     outcome = run_plan(plan, policy, {"step_sound": check})
     assert (outcome.error, outcome.answer) == (None, "a")
+
+
+def test_the_temperature_ladder_has_a_rung_for_each_tenth() -> None:
+    [plan] = plan_from(["temperature_ladder"], {})
+    policy = ScriptedPolicy([box(1)])
+    assert run_plan(plan, policy).error is None
+    rungs = [request.sampling.temperature for request in policy.requests]
+    assert rungs == pytest.approx([tenths / 10 for tenths in range(13)])

@@ -39,7 +39,7 @@ def minimum_bayes_risk(lab: Lab, n: int = 16) -> Path | None:
 
 
 @published
-def temperature_ladder(lab: Lab, n: int = 12, low: float = 0, high: float = 1.2) -> Path | None:
+def temperature_ladder(lab: Lab, n: int = 13, low: float = 0, high: float = 1.2) -> Path | None:
     """One sample a temperature. Wu et al. (2025), section 4."""
     rungs = [low + (high - low) * place / max(n - 1, 1) for place in range(n)]
     return vote(lab, [lab.sample(lab.problem, temperature=rung)[0] for rung in rungs])
