@@ -90,3 +90,10 @@ def test_the_temperature_ladder_has_a_rung_for_each_tenth() -> None:
     assert run_plan(plan, policy).error is None
     rungs = [request.sampling.temperature for request in policy.requests]
     assert rungs == pytest.approx([tenths / 10 for tenths in range(13)])
+
+
+def test_a_beam_that_is_set_aside_beats_those_that_are_open_at_the_end() -> None:
+    [plan] = plan_from(["beam_search_aside"], {"beams": 2, "width": 2, "depth": 1})
+    policy = ScriptedPolicy([box(1), "one\n\ntwo\n\nthree\n\n"])
+    outcome = run_plan(plan, policy, {"prm": TableScorer({box(1): 0.2}, steps=True, other=0.9)})
+    assert (outcome.error, outcome.answer) == (None, "1")

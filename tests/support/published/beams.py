@@ -178,7 +178,7 @@ def beam_search_aside(lab: Lab, beams: int = 5, width: int = 3, depth: int = 40)
         finished += _done(children)
         kept = top(_open(children), beams, score)
         children = [child for beam in kept for child in lab.sample(beam, width, steps=1)]
-    return best(finished + _done(children) + _open(children), score)
+    return best((finished + _done(children)) or _open(children), score)
 
 
 @published
