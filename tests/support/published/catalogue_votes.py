@@ -23,6 +23,7 @@ from tests.support.published.choosing import (
     by_prm,
     least,
     ranked,
+    shares,
     top_of,
     vote,
 )
@@ -103,11 +104,11 @@ def pass_at(lab: Lab, n: int = 16) -> Path | None:
 
 @published
 def early_stopping_consistency(lab: Lab, window: int = 5, windows: int = 8) -> Path | None:
-    """Window by window until one agrees. Li et al. (2024), section 3."""
+    """Window by window until all of one give one answer. Li et al. (2024), section 3."""
     fresh = lab.sample(lab.problem, window)
     solutions = fresh
     for _ in range(windows - 1):
-        if agreement(lab, fresh) == 1:
+        if shares(lab, fresh) == [window]:
             break
         fresh = lab.sample(lab.problem, window)
         solutions = solutions + fresh
