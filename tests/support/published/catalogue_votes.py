@@ -117,9 +117,12 @@ def early_stopping_consistency(lab: Lab, window: int = 5, windows: int = 8) -> P
 
 @published
 def cascade(lab: Lab, n: int = 5, sure: float = 0.8) -> Path | None:
-    """The weak model if it is consistent, else the strong one. Yue et al. (2023), section 3."""
+    """The weak model if it is consistent, else the strong one. Yue et al. (2023), section 3.
+
+    Consistency is the part of all samples that give the leading answer.
+    """
     weak = lab.sample(lab.problem, n, "small")
-    if agreement(lab, weak) >= sure:
+    if max(shares(lab, weak), default=0) / n >= sure:
         return vote(lab, weak)
     return lab.sample(lab.problem, 1, "big")[0]
 
