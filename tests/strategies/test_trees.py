@@ -26,7 +26,7 @@ class Node:
     children: list[Node] = field(default_factory=list)
 
 
-def begun_anew(rewards: list[float], dice: Random) -> int:
+def begun_at_the_root(rewards: list[float], dice: Random) -> int:
     """How many of the solutions are children of the root."""
 
     def draw(rewards_seen: list[float]) -> float:
@@ -52,23 +52,23 @@ def begun_anew(rewards: list[float], dice: Random) -> int:
     [[0.2] * BUDGET, [1.0] * BUDGET, [0.9, *[0.1] * (BUDGET - 1)], [0.1, *[0.9] * (BUDGET - 1)]],
 )
 def test_ab_mcts_goes_wider_as_often_as_its_authors_code(rewards: list[float]) -> None:
-    """What sampling anew has brought decides, not the reward of the problem, which has none."""
+    """What sampling again has brought decides, not the reward of the problem, which has none."""
     [plan] = plan_from(["ab_mcts"], {"budget": BUDGET})
     solutions = [box(number) for number in range(BUDGET)]
     scores = TableScorer(dict(zip(solutions, rewards, strict=True)))
-    anew = []
+    begun = []
     for seed in range(60):
         outcome = run_plan(plan, ScriptedPolicy(solutions), {"orm": scores}, seed=seed)
         assert outcome.error is None
-        anew.append(len(made(outcome, "expand")))
+        begun.append(len(made(outcome, "expand")))
     dice = Random(0)
-    assert fmean(anew) == pytest.approx(
-        fmean(begun_anew(rewards, dice) for _ in range(2000)), abs=1.2
+    assert fmean(begun) == pytest.approx(
+        fmean(begun_at_the_root(rewards, dice) for _ in range(2000)), abs=1.2
     )
 
 
 def drawn_by_phi(steps: list[str], clusters: TableScorer) -> list[str]:
-    """The step that one beam goes on with, of each of 200 seeds."""
+    """The step that one beam continues with, of each of 200 seeds."""
     [plan] = plan_from(["phi_decoding"], {"beams": 1, "k": len(steps), "depth": 1})
     texts = [f"{step}\n\nahead\n\n" for step in steps]
     drawn = []
