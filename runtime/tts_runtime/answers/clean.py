@@ -310,6 +310,8 @@ def _clean_once(text: str, dropped: list[str]) -> str:
     text = _CASES.sub(lambda match: match[1].strip().replace(r"\\", ", "), text)
     text = _BASE_NAME.sub(lambda match: f"_{{{_NUMBER_NAMES.index(match[1]) + 2}}}", text)
     for pattern, replacement in _RULES:
+        if pattern.search(text) is None:  # most of them; a search is faster than `sub`
+            continue
         replaced = pattern.sub(replacement, text)
         # A rule that leaves nothing took the answer for its decoration.
         text = replaced if replaced.strip() else text
