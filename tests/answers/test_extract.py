@@ -203,6 +203,8 @@ def test_a_reply_may_begin_with_the_letter_of_a_choice(text: str, answer: str | 
         ("3 > 2\n### Answer\nB", "B"),
         ("**Answer**\n\n$\\frac12$\n\nas 3 > 2", "\\frac12"),
         ("### Answer\nWe have to add up 3 and 4.\nSo it is 7.", "7"),
+        ("## Answer\nLet x be 3.\nThen 2x = 6.", "6"),
+        ("## Answer\nB) 4\nas 3 > 2", "B) 4"),
         # Behind a box.
         ("\\boxed{\\langle H\\rangle}.\n\n**Answer: D**", "D"),
         ("\\boxed{B}\nSo A is wrong. The answer is correct.", "B"),
@@ -234,6 +236,8 @@ def test_a_letter_is_all_of_an_answer_whatever_is_said_of_it(text: str, answer: 
         ("It is 2, so it cannot be option B.", "2"),
         ("Option A is incorrect, 3 is odd.", "3"),
         ("The last of 5 is B.", "5"),
+        ("Its area is 5, so the constant must be C.", "5"),
+        ("Is 2 < 3? It should be C.", "C"),
         ("It must be (B). Then we add 2.", "2"),
     ],
 )

@@ -78,7 +78,8 @@ _CORRECT = re.compile(
     rf"\s+(?i:is|must be|would be|should be|seems|appears|looks)\s+{_RIGHT}"
 )
 _ENDS = re.compile(
-    r"\b(?:(?P<weak>(?i:is))(?!\W+(?i:option|choice|answer))|(?i:be|it['’]?s|it is|choose|pick"
+    r"\b(?:(?i:(?:it|this|that|which|one|option|choice|letter) (?:must|should|would|has to) be)"
+    r"|(?P<weak>(?i:is|be))(?!\W+(?i:option|choice|answer))|(?i:it['’]?s|it is|choose|pick"
     r"|select|(?:option|choice|answer|letter)(?: is)?|go with|going with)\b)"
     rf"[\s:*_]+(?i:(?:option|choice|answer)\s+)?{_NAMED}"
     r"(?:[.!]?\s*$|,?\s+(?:because|since|as)\b)"
@@ -159,7 +160,7 @@ def concluded_choice(text: str) -> str | None:
         for match in reversed(list(pattern.finditer(sentence))):
             bare = match["bare"]
             if bare and pattern is _ENDS and match["weak"]:
-                continue  # "the winner is B", a name
+                continue  # "the winner is B", "the constant must be C": a name
             if not _DENIED.search(sentence, 0, match.start()):
                 return match["closed"] or bare
     return None

@@ -159,7 +159,7 @@ def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
                 return answer
             continue
         rest = text[phrase.end() : phrase.end() + MAXIMUM_SENTENCE]
-        if phrase["heading"] and _PROSE.search(_TEXT.sub("", rest.partition("\n")[0])):
+        if phrase["heading"] and not _is_alone(rest):
             continue  # of a solution
         if '"' in phrase[0] or "“" in phrase[0]:
             rest = _CLOSING.sub(r"\1", rest, count=1)
@@ -169,6 +169,14 @@ def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
         if after < 0 or _counts(answer):
             return answer
     return None
+
+
+def _is_alone(text: str) -> bool:
+    """Whether a text begins with a choice, or with one line that is no sentence of a solution."""
+    line, _, below = text.partition("\n")
+    if stated_choice(line) is not None:
+        return True
+    return not below.partition("\n")[0].strip() and not _PROSE.search(_TEXT.sub("", line))
 
 
 def _counts(answer: str) -> bool:
