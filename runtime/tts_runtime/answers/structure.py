@@ -139,14 +139,12 @@ def _items(parts: list[str], kind: StructureKind) -> Structure:
     names: list[str] = []
     values: list[Structure] = []
     for part in parts:
-        left, sign, right = part.partition("=")
-        named = (
-            bool(sign)
-            and "=" not in right
-            and (NAME.fullmatch(left.strip()) is not None or is_quantity(left))
-        )
-        if named and not FUNCTION.fullmatch(left.strip()):
-            names.append(re.sub(r"\s|[{}]", "", left))
+        left, sign, right = part.partition("=" if "=" in part else ":")
+        left = left.strip()
+        named = sign and sign not in right and (NAME.fullmatch(left) or is_quantity(left))
+        if named and not FUNCTION.fullmatch(left) and (sign == "=" or _is_plain(right)):
+            name = re.sub(r"\\text(?=\{)|\s|[{}]", "", left)
+            names.append(name.lower() if len(name) > 2 else name)
             values.append(_part(right.strip()))
     if len(names) == len(parts) and len(set(names)) > 1:
         if len(set(names)) == len(names):
