@@ -11,10 +11,10 @@ _NAMES = (
     (re.compile(r"(?<![A-Za-z\\])a(sin|cos|tan)(?=\s*\()"), r"\\arc\1 "),
     (re.compile(r"(?<![A-Za-z\\])oo(?![A-Za-z])"), r"\\infty "),
     (re.compile(r"(?<![A-Za-z\\])Pi(?![A-Za-z])"), r"\\pi "),
+    (re.compile(r"(?:Rational|Fraction)\((-?[0-9]+), ?([0-9]+)\)"), r"\\frac{\1}{\2}"),
 )
-# Beside unknowns, `I` may be one of them.
-_COMPLEX = re.compile(r"(?:[0-9.+\-*/()\[\]{}, ]|sqrt|pi|I)+")
-_IMAGINARY = re.compile(r"((?<![0-9.*^])[0-9.]+|sqrt\([^()]*\))\s*\*\s*I(?![0-9(])")
+# Beside unknowns, `I` may be one of them; alone, it is a letter or a numeral.
+_COMPLEX = re.compile(r"(?=.*[0-9+*/-])(?:[0-9.+\-*/()\[\]{}, ]|sqrt|exp|pi|(?<!I)I(?!I))+")
 
 
 def from_program(text: str) -> str:
@@ -26,7 +26,7 @@ def from_program(text: str) -> str:
     for pattern, replacement in _NAMES:
         text = pattern.sub(replacement, text)
     if _COMPLEX.fullmatch(text):
-        text = _IMAGINARY.sub(r"\1i", text)
+        text = text.replace("I", "i")
     return _calls(text)
 
 
