@@ -131,7 +131,7 @@ for _line in (
     "cm centimeter centimetre",
     "m meter metre",
     "km kilometer kilometre kms",
-    "in inch inches",
+    "inch inches",  # "in" is a word, too
     "ft foot feet",
     "yd yard",
     "mi mile",
