@@ -161,7 +161,7 @@ def roots(text: str) -> str:
         return text
     pieces: list[str] = []
     position = 0
-    for match in re.finditer(r"(?<![A-Za-z\\])\\?sqrt(\[[^\[\]]*\])?(\x00)?\s*", text):
+    for match in re.finditer(r"(?:(?<!\\)\\|(?<![A-Za-z\\]))sqrt(\[[^\[\]]*\])?(\x00)?\s*", text):
         if match.start() < position:
             continue
         pieces.append(text[position : match.start()] + r"\sqrt" + (match[1] or ""))
