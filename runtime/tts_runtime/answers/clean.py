@@ -112,7 +112,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\(?:lvert|rvert|vert)(?![A-Za-z])", "|"),
         (r"\\(?:leqslant|leqq|leq)(?![A-Za-z])|<=", r"\\le "),
         (r"\\(?:geqslant|geqq|geq)(?![A-Za-z])|>=", r"\\ge "),
-        (r"\\neq(?![A-Za-z])|\\not\s*=|!=|/=", r"\\ne "),
+        (r"\\neq(?![A-Za-z])|\\not\s*=|(?<![0-9])!=|/=", r"\\ne "),
         (r"\\lt(?![A-Za-z])", "<"),
         (r"\\gt(?![A-Za-z])", ">"),
         (r"\\(?:approxeq|simeq|doteq|thickapprox)(?![A-Za-z])", r"\\approx "),
