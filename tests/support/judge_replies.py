@@ -194,7 +194,10 @@ GRADES: list[tuple[str, float | None]] = [
     ("Grade: 8 → revised to 6", U),
     ("Grade: 8, later lowered to 6", U),
     ("Grade: 6 (lowered from 8 to 6)", 6),
+    ("Grade: 8 but it was then adjusted down to 6", U),
     ("Grade: 7 (reduced to reflect 2 slips)", 7),
+    ("Grade: 7, as 6/8 is correctly reduced to 3/4", 7),
+    ("Grade: 7 (x raised to 3 is wrong)", 7),
     ('{"Grade": 8}', 8),
     ("{'Grade': '8', 'slips': 2}", 8),
 ]

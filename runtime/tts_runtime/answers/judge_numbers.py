@@ -116,7 +116,9 @@ _SEVERAL: Final = re.compile(
       | ,\s*\#?{_DIGITS}\s*(?:$|[,.;)\]\n]|(?:and|or|are)\b)
       | [^.!?\n]{{0,40}}?\b(?:at\ first|no\ wait|no,|wait|on\ reflection|correction|make\ that
           |or\ rather|actually)\b[^.!?\n\d]{{0,30}}{_DIGITS}
-      | [^.!?\n]{{0,40}}?\b(?:revised|changed|lowered|raised|updated|adjusted|reduced|corrected)
+      # The number itself, not some other: "8, as 6/8 is reduced to 3/4".
+      | (?:[^\w.!?\n]|\b(?:points?|but|then|later|now|which|i|we|it|was|is)\b){{0,12}}
+          \b(?:revised|changed|lowered|raised|updated|adjusted|reduced|corrected)
           \ (?:\w+\ )?to\s+[*_\[(]*{_DIGITS}
     ))""",
     re.VERBOSE | re.IGNORECASE,
