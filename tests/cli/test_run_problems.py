@@ -37,7 +37,7 @@ def test_an_id_with_a_comma_is_quoted(tts_run: Command) -> None:
     rows = [{"id": each, "problem": "1 + 1"} for each in ("a,b", "c", 'd"', "e")]
     Path("commas.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     run = ("greedy", "--policy", "sim", "--problems", "commas.jsonl", "--out", "run")
-    code, _, err = tts_run(*run, "--ids", 'c,"a,b",d"')
+    code, _, err = tts_run(*run, "--ids", 'c, "a,b",d"')
     assert code == 0, err
     lines = Path("run/greedy/answers.jsonl").read_text().splitlines()
     assert sorted(json.loads(line)["id"] for line in lines) == ["a,b", "c", 'd"']
@@ -56,6 +56,7 @@ def test_an_id_with_a_comma_is_quoted(tts_run: Command) -> None:
         (("--fields", ""), "--fields: expected PART=FIELD,..., not an empty text"),
         (("--fields", "problem=Frage", "--ids", ""), "--ids: expected ID,..., not an empty text"),
         (("--fields", "problem=Frage", "--ids", ","), "--ids: `,` names no id"),
+        (("--fields", "problem=Frage", "--ids", " "), "--ids: ` ` names no id"),
         (("--fields", "problem=Frage", "--grader="), "--grader: expected GRADER, not an empty"),
         (("--fields", "problem=Frage", "--config", "empty.yaml"), "empty.yaml (grader): expected"),
     ],

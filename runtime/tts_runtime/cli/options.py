@@ -135,7 +135,7 @@ def ids_of(texts: Sequence[str]) -> list[str]:
         UsageError: Not of this form.
     """
     try:
-        rows = [row for text in texts for row in csv.reader([text])]
+        rows = [row for text in texts for row in csv.reader([text], skipinitialspace=True)]
     except csv.Error as error:
         raise UsageError(f"--ids: {error}") from error
     ids = [each for row in rows for each in row if each]
