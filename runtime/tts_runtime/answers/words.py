@@ -20,8 +20,8 @@ _SAME = {
     "no solutions": "no solution",
     "no real solutions": "no real solution",
 }
-# Not the letter of a choice: at least three letters follow.
-_ARTICLE = re.compile(r"(?:(?:an?|the) )+(?=[a-z]{3})")
+# Not the letter of a choice: at least three letters follow, or "x-axis".
+_ARTICLE = re.compile(r"(?:(?:an?|the) )+(?=[a-z]{3}|[a-z]{1,2}-[a-z])")
 
 
 def number_of(text: str) -> str | None:
