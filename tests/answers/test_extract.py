@@ -189,7 +189,12 @@ def test_a_reply_may_begin_with_the_letter_of_a_choice(text: str, answer: str | 
         ("Answer:B\n\nExplanation: 3", "B"),
         ("The answer: it's C.", "C"),
         ("The right answer is neither A nor B but C.", "C"),
+        ("The answer is B (12).", "B"),
+        ("The answer is B ($\\frac{1}{2}$).", "B"),
         # No choice, or several.
+        ("The answer is A - BC.", "A - BC"),
+        ("The answer is C (x+1).", "C (x+1)"),
+        ("The answer is A (3/4, 2).", "A (3/4, 2)"),
         ("Answer: A, B and C", "A, B and C"),
         ("The answer is (A) and (C).", "(A) and (C)"),
         ("The answer is A or B.", "A or B"),

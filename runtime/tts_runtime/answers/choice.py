@@ -52,7 +52,8 @@ _MARKS = r"[*_`$\"”]{0,6}"
 _STATED = re.compile(
     rf"{_MARKS}(?:(?P<closed>[(\[（]?[A-J][)\]）])(?!\w)|(?P<bare>[A-J])(?![A-Za-z0-9_'’])){_MARKS}"
 )
-# Behind it: more letters, a reason or another remark, what the letter stands for.
+# Behind it: more letters, a reason or another remark, what the letter stands for; `A - BC`,
+# `C (x+1)` and `A (1, 2)` are formulas.
 _AND = r"(?:[,;/&、，]|\band\b|\bor\b|[和与或とや와과])"
 _SEVERAL = re.compile(
     rf"\s*{_AND}[\s,]*(?:(?:and|or)\s+)?{_MARKS}[(\[]?[A-J][)\]]?{_MARKS}"
@@ -67,7 +68,8 @@ _REASON = re.compile(
     r"|因|是?正确|是?对|选?项|[\u3040-\u30ff\uac00-\ud7a3])"
 )
 _REMARK = re.compile(
-    r"[.:：．]|\s+\((?!\s*-?[0-9.]+\s*,).*\)\W*$|\s*（|\s+[-–—]\s+(?=\W*(?:a\s+)?[^\W\d_]{2})"
+    r"[.:：．]|\s+\((?=[^\w(]*[-0-9.,/]+\W*\)|.*[^\W\d_]{2})(?!\s*-?[0-9./]+\s*,).*\)\W*$|\s*（"
+    r"|\s+[-–—]\s+(?=\W*(?:a\s+)?[^\W\d_]{2})(?!\W*[A-Z]{2}(?![^\W\d_]))"
     r"|[–—](?=[^\W\d_]{2})"
 )
 # The last sentence of a reply: "So option C is correct.", "It must be (B)", "My choice: B".
