@@ -182,10 +182,14 @@ def test_tune_compares_with_the_baseline_at_equal_cost(grid: Path, call: Call) -
         (("--budget", "nan"), "expected a number"),
         (("--budget", "1"), "no strategy fits the budget in every bin"),
         (("--difficulty", "predicted", "--probes", "99"), "has 6 samples of a problem"),
+        (("--probes", "9"), "--probes belongs to --difficulty predicted, not to"),
+        (("--scorer", "foo"), "--scorer belongs to --difficulty predicted"),
+        (("--probe", "majority[n=6]", "--difficulty", "field:rate"),
+         "--probe belongs to --difficulty oracle or --difficulty predicted"),
         (("--out", "tuned.txt"), "tuned.txt is no file of strategies: name it tuned.tts"),
         (("--out", "none/tuned.tts"), "there is no folder none"),
     ],
-)
+)  # fmt: skip
 def test_what_tune_refuses(grid: Path, call: Call, arguments: tuple[str, ...], said: str) -> None:
     code, _, err = call(tune_command, grid / "run", *arguments)
     assert (code, said in err) == (2, True), err
@@ -302,8 +306,11 @@ def test_metrics_of_samples_rewards_and_costs(grid: Path, call: Call) -> None:
                         "best_of_n[n=6]")  # fmt: skip
     line = next(line for line in out.splitlines() if "best of k" in line)
     assert f"{100 * sum(map(bool, alone)) / 48:.1f} %" in line  # all n: what the strategy got
-    code, out, _ = call(metrics_command, "samples", grid / "run", "--k", "7")
-    assert (code, "best_of_n[n=6]: at most 6 samples of a problem" in out) == (0, True)
+    code, out, err = call(metrics_command, "samples", grid / "run", "--k", "7")
+    assert (code, out) == (2, "")
+    assert "best_of_n[n=6]: at most 6 samples of a problem, fewer than --k\nmajority[n=1]" in err
+    code, out, err = call(metrics_command, "samples", grid / "run", "--k", "2")
+    assert (code, err, out.count("at most 1 samples of a problem")) == (0, "", 2)
     code, out, _ = call(metrics_command, "rewards", grid / "run", "--strategy", "best_of_n[n=6]")
     assert (code, all(each in out for each in ("prod(prm)", "tokens per step", "plain vote"))) == (
         0, True)  # fmt: skip
@@ -396,8 +403,9 @@ def test_without_grades_there_is_no_accuracy(
         code, out, err = call(metrics_command, *what, one, two)
         assert (code, out) == (2, "")
         assert f"best_of_n ({one}): accuracy needs gold answers" in err
-    _, out, _ = call(metrics_command, "samples", one, two)
-    assert out.count(f"({two}): no graded samples") == 1
+    for figures in ("samples", "rewards"):
+        code, out, err = call(metrics_command, figures, one, two)
+        assert (code, out, err.count(f"({two}): no graded samples")) == (2, "", 1)
 
 
 @pytest.mark.parametrize(
@@ -410,6 +418,14 @@ def test_without_grades_there_is_no_accuracy(
         (("scaling", "x", "--between", "5,1"), "--between: LOW,HIGH: 5 is above 1"),
         (("flops", "--size-ratio", "nan"), "--size-ratio: expected a number, found `nan`"),
         (("flops", "--size-ratio", "0.5"), "the size ratio must be 1 or more"),
+        (("costs", "x", "--k", "0"), "--k belongs to samples, not to costs"),
+        (("rewards", "x", "--k", "4"), "--k belongs to samples, not to rewards"),
+        (("samples", "x", "--bins", "3"), "--bins belongs to difficulty, not to samples"),
+        (("rewards", "x", "--scorer", "prm"), "--scorer belongs to difficulty"),
+        (("scaling", "x", "--write", "y"), "--write belongs to difficulty"),
+        (("flops", "--between", "1,2"), "--between belongs to scaling"),
+        (("costs", "x", "--size-ratio", "y"), "--size-ratio belongs to flops"),
+        (("samples", "x", "--token-ratio", "1"), "--token-ratio belongs to flops"),
     ],
 )
 def test_what_metrics_refuses(call: Call, arguments: tuple[str, ...], said: str) -> None:

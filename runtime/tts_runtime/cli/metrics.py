@@ -14,7 +14,7 @@ from tts_lang.explain.units import short
 from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
 from tts_runtime.cli.rated import write_problems
-from tts_runtime.cli.record_command import name_damage, read_records
+from tts_runtime.cli.record_command import name_damage, read_records, refuse_others
 from tts_runtime.cli.report import print_rows
 from tts_runtime.cli.tables import TableColumn
 from tts_runtime.record.reader import Run, StrategyRecord, open_run
@@ -61,6 +61,16 @@ Examples:
 
 Exit codes: 0 success, 2 usage error, or a record that cannot be used.
 """
+#: Options that belong to some figures only.
+_BELONGS: Final = {
+    "--k": ("samples",),
+    "--bins": ("difficulty",),
+    "--scorer": ("difficulty",),
+    "--write": ("difficulty",),
+    "--between": ("scaling",),
+    "--size-ratio": ("flops",),
+    "--token-ratio": ("flops",),
+}
 
 
 def metrics_parser() -> CommandParser:
@@ -122,6 +132,7 @@ def _metrics(options: Namespace) -> int:
         raise UsageError(f"{wrong}; {hint}")
     if not options.directories and options.what != "flops":
         raise UsageError(f"tts-metrics {options.what}: name a run directory")
+    refuse_others(options, _BELONGS, options.what)
     options.runs = []
     try:
         show(options)
@@ -190,18 +201,19 @@ def _percent(value: float | None) -> str:
 
 def _samples(options: Namespace) -> None:
     records = _records(options)
+    lacking: list[str] = []
     for label, (_, record) in zip(_labels(records), records, strict=True):
         everything = _sampled(record)
         problems = [each for each in everything if each.graded]
         scorers = scorers_of(problems)
         fewest = min((len(each.samples) for each in problems), default=0)
         if not fewest:
-            print(printable(f"{label}: no graded samples of every problem\n"))
+            lacking.append(f"{label}: no graded samples of every problem")
             continue
         sizes = _whole_numbers("--k", options.k) or [1 << at for at in range(fewest.bit_length())]
         most = max(len(each.samples) for each in problems)
         if min(sizes) > most:
-            print(printable(f"{label}: at most {most:,} samples of a problem, fewer than --k\n"))
+            lacking.append(f"{label}: at most {most:,} samples of a problem, fewer than --k")
             continue
         names = ["pass@k (coverage)", "maj@k"]
         rules: list[Rule] = [coverage, majority]
@@ -224,17 +236,18 @@ def _samples(options: Namespace) -> None:
             lines.append(_DEPENDENT)
         print_rows(label, names, columns, (), [*lines, *_stopped(problems)])
         print()
+    _name_lacking(lacking, records)
 
 
 def _rewards(options: Namespace) -> None:
     records = _records(options)
+    lacking: list[str] = []
     for label, (_, record) in zip(_labels(records), records, strict=True):
         everything = _sampled(record)
         problems = [each for each in everything if each.graded and each.samples]
         scorers = scorers_of(problems)
         if not scorers:
-            lacks = "scores" if problems else "graded samples"
-            print(printable(f"{label}: no {lacks}\n"))
+            lacking.append(f"{label}: no {'scores' if problems else 'graded samples'}")
             continue
         names: list[str] = []
         maxima: list[float] = []
@@ -265,6 +278,19 @@ def _rewards(options: Namespace) -> None:
             *_ungraded(everything),
         ])  # fmt: skip
         print()
+    _name_lacking(lacking, records)
+
+
+def _name_lacking(lines: Sequence[str], records: Sequence[object]) -> None:
+    """Says which strategies have no table.
+
+    Raises:
+        ExperimentError: None has one.
+    """
+    if lines and len(lines) == len(records):
+        raise ExperimentError("\n".join(lines))
+    for line in lines:
+        print(printable(line))
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tts_lang.cli.completion import complete
 from tts_lang.cli.parser import CommandParser, UsageError, usage_error
@@ -42,6 +42,23 @@ def read_records(
         sys.stdout.flush()
         print(f"error: {printable(message)}", file=sys.stderr)
         return MISTAKE
+
+
+def refuse_others(options: Namespace, belongs: Mapping[str, Sequence[str]], chosen: str) -> None:
+    """Refuses options that would have no effect.
+
+    Args:
+        options: As parsed.
+        belongs: What an option belongs to.
+        chosen: What the command does.
+
+    Raises:
+        UsageError: One belongs to something else.
+    """
+    for name, uses in belongs.items():
+        value = getattr(options, name.removeprefix("--").replace("-", "_"))
+        if value is not None and chosen not in uses:
+            raise UsageError(f"{name} belongs to {' or '.join(uses)}, not to {chosen}")
 
 
 def name_damage(runs: Iterable[Run]) -> None:

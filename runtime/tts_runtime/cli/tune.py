@@ -16,7 +16,7 @@ from tts_lang.explain.units import short
 from tts_lang.plan.graph import Plan
 from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
-from tts_runtime.cli.record_command import read_records
+from tts_runtime.cli.record_command import read_records, refuse_others
 from tts_runtime.cli.report import print_rows
 from tts_runtime.cli.tables import TableColumn
 from tts_runtime.runs.results import Answer
@@ -48,6 +48,12 @@ Exit codes: 0 success, 2 usage error, or records that cannot be used.
 """
 #: Strategies that a choice is compared with where none is named, the first of them that there is.
 _BASELINES = ("best_of_n", "weighted_best_of_n", "majority")
+#: Options that belong to some kinds of --difficulty only.
+_BELONGS = {
+    "--probe": ("--difficulty oracle", "--difficulty predicted"),
+    "--probes": ("--difficulty predicted",),
+    "--scorer": ("--difficulty predicted",),
+}
 
 
 def tune_parser() -> CommandParser:
@@ -205,12 +211,13 @@ def _bins(options: Namespace, experiment: Experiment, cost: str) -> _Bins:
     source = FromField(field or "pass_rate")
     overhead: dict[str, float] = {}
     predictor: Predicted | None = None
+    if not field and kind not in ("oracle", "predicted"):
+        hint = did_you_mean(kind, ("oracle", "predicted")) or "oracle, predicted or field:NAME"
+        raise UsageError(f"--difficulty: `{kind}`: {hint}")
+    refuse_others(options, _BELONGS, f"--difficulty {kind}")
     if field:
         ease = _from_field(experiment, field)
         words = f"difficulty: field {field}, the larger the easier"
-    elif kind not in ("oracle", "predicted"):
-        hint = did_you_mean(kind, ("oracle", "predicted")) or "oracle, predicted or field:NAME"
-        raise UsageError(f"--difficulty: `{kind}`: {hint}")
     else:
         probe = _probe(options.probe, experiment)
         sampled = experiment.samples(probe)
