@@ -408,6 +408,53 @@ def test_without_grades_there_is_no_accuracy(
         assert (code, out, err.count(f"({two}): no graded samples")) == (2, "", 1)
 
 
+def test_what_failed_is_wrong_and_has_no_costs(call: Call, tts_run: Command) -> None:
+    """Two seeds, problems without a level, where `scored` fails, and without an answer."""
+    Path("scored.tts").write_text(
+        "scorer orm per solution\n\nstrategy scored():\n    pool = sample 2\n"
+        "    score pool by orm\n    return best of pool by orm\n"
+    )
+    rows = [
+        {"id": f"p{at}", "problem": f"{at} + 1"}
+        | ({"answer": str(at % 3)} if at % 4 != 3 else {})
+        | ({"level": at} if at % 3 != 2 else {})
+        for at in range(12)
+    ]
+    Path("p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = ("scored.tts", "greedy", "--policy", "sim", "--scorer", "orm=field:level")
+    more = ("--problems", "p.jsonl", "--seeds", "0..1", "--out", "run", "--quiet")
+    assert tts_run(*arguments, *more)[0] == 3
+    answers = open_run("run").answers("scored")
+    graded = [each for each in answers if each.correct is not None]
+    finished = [each for each in graded if not each.error]
+    assert (len(answers), len(graded), len(finished)) == (24, 18, 12)
+    tokens = sum(each.policy_tokens for each in finished) / len(finished)
+    _, out, _ = call(metrics_command, "costs", "run")
+    assert re.search(rf" scored +{sum(map(bool, (a.correct for a in graded)))} of 18 ", out)
+    _, out, _ = call(metrics_command, "scaling", "run", "--between", "0,1e9")
+    assert re.search(rf" scored +{tokens:.0f} ", out)
+    assert "Control: 100.0 % of 40 answers" in out
+    for figures in ("samples", "rewards", "difficulty"):
+        _, out, _ = call(metrics_command, figures, "run", "--strategy", "scored")
+        assert "left out, as they failed: 8 answers" in out
+    code, out, _ = call(tune_command, "run", "--budget", "1000")  # not by the samples of `scored`
+    assert (code, "pass rate of greedy's" in out) == (0, True)
+    assert "failed, and so wrong at no cost: 6 answers" in out
+
+
+def test_accuracies_of_different_problems_are_said_to_be_so(
+    grid: Path, call: Call, tts_run: Command
+) -> None:
+    common = ("--policy", "sim", "--problems", str(grid / "problems.jsonl"), "--quiet", "--out")
+    for strategy, *part in (("majority", "--limit", "5"), ("greedy", "--limit", "7"),
+                            ("best_of_n", "--limit", "5", "--scorer", "prm=sim")):  # fmt: skip
+        assert tts_run(strategy, *part, *common, strategy)[0] == 0
+    for what in (("flops", "--size-ratio", "14"), ("scaling",)):
+        _, out, _ = call(metrics_command, *what, "majority", "greedy")
+        assert "for different problems or seeds, 5 answers in common" in " ".join(out.split())
+        assert "different problems" not in call(metrics_command, *what, "majority", "best_of_n")[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -11,7 +11,7 @@ from tts_lang.cli.parser import CommandParser, UsageError, usage_error
 from tts_lang.cli.process import MISTAKE
 from tts_lang.printable import printable
 from tts_runtime.record.files import DirectoryError
-from tts_runtime.record.reader import Run
+from tts_runtime.record.reader import Run, StrategyRecord, open_run
 
 
 def read_records(
@@ -66,3 +66,21 @@ def name_damage(runs: Iterable[Run]) -> None:
     sys.stdout.flush()
     for damage in dict.fromkeys(damage for run in runs for damage in run.damaged):
         print(f"damaged, left out: {printable(damage)}", file=sys.stderr)
+
+
+def chosen_records(options: Namespace) -> list[tuple[Run, StrategyRecord]]:
+    """The strategies that are asked for, of all directories."""
+    runs: list[Run] = options.runs
+    runs += [open_run(each) for each in options.directories]
+    if options.strategy is None:
+        return [(run, record) for run in runs for record in run.strategies.values()]
+    chosen = [(r, r.strategies[options.strategy]) for r in runs if options.strategy in r.strategies]
+    return chosen or [(run, run.strategy(options.strategy)) for run in runs]
+
+
+def labels_of(records: Sequence[tuple[Run, StrategyRecord]]) -> list[str]:
+    """Names of strategies, with their directories if there are several."""
+    several = len({run.directory for run, _ in records}) > 1
+    return [
+        f"{record.name} ({run.directory})" if several else record.name for run, record in records
+    ]

@@ -135,6 +135,11 @@ def laid_out(
     return "\n".join(lines)
 
 
+def percent(value: float | None) -> str:
+    """A share in the cells of a table."""
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
 def _columns(summaries: Sequence[Summary]) -> list[TableColumn]:
     counts = [max(1, each.trials - each.failed) for each in summaries]
 

@@ -184,6 +184,9 @@ def _tune(options: Namespace) -> int:
         print(printable(f"left out, as they know the answer: {', '.join(oracles)}"))
     if experiment.left_out:
         print(f"left out, as not every strategy has their seeds: {experiment.left_out:,} answers")
+    failed = sum(bool(a.error) for answers in experiment.answers.values() for a in answers)
+    if failed:
+        print(f"failed, and so wrong at no cost: {failed:,} answers")
     _print_points(points, candidates, bins, cost)
     for line in _conclusions(points, baseline, candidates, cost):
         print(printable(line))
@@ -315,7 +318,8 @@ def _probe(name: str | None, experiment: Experiment) -> str:
     best, most = None, (False, 0, False)
     for candidate in experiment.records:
         sampled = experiment.samples(candidate)
-        if sampled and all(one.independent and one.graded for one in sampled):
+        rated = {one.problem for one in sampled}.issuperset(experiment.problems)
+        if rated and all(one.independent and one.graded for one in sampled):
             fewest = min(len(one.samples) for one in sampled)
             size = (whole(sampled), fewest, bool(scorers_of(sampled)))
             if fewest and size > most:
