@@ -240,15 +240,23 @@ def test_what_was_chosen_stays_while_the_run_grows(opened: Open) -> None:
     first, second = (page.locator(".compare select").nth(at) for at in (0, 1))
     first.select_option("majority[n=4]")
     second.select_option("majority[n=8]")
+    page.locator("figure .role-legend-label text").first.click()
+    faint = "document.querySelectorAll('figure .chart [opacity=\"0.12\"]').length"
+    page.wait_for_function(f"{faint} > 0")
+    before = page.evaluate(faint)
     page.locator("figure details summary").nth(1).click()
     page.locator("figure details summary").nth(1).focus()
     page.evaluate("tts.show(true)")
+    page.wait_for_selector("html[data-drawn]")
+    assert page.evaluate(faint) == before
     chosen = [first.input_value(), second.input_value()]
     assert chosen == ["majority[n=4]", "majority[n=8]"]
     states = page.locator("figure details").evaluate_all("all => all.map(each => each.open)")
     assert [at for at, each in enumerate(states) if each] == [1]
     where = "document.activeElement.closest('figure').id"
     assert page.evaluate(where) == page.locator("figure").nth(1).get_attribute("id")
+    page.locator("figure .role-legend-label text").first.click()
+    page.wait_for_function(f"{faint} == 0")
     page.evaluate("location.hash = '#/problems'")
     page.locator("input[type=search]").fill("two")
     page.evaluate("tts.show(true)")

@@ -45,6 +45,9 @@ tts.tip = function () {
   };
 };
 
+/** By figure, the series that were brought to the front, as the selection of `charts.py` has them. */
+tts.focused = new Map();
+
 /** Draws a figure of the report into a box; returns its view. */
 tts.draw = async function (box, figure) {
   const config = tts.store.report.themes[tts.dark() ? "dark" : "light"];
@@ -52,6 +55,11 @@ tts.draw = async function (box, figure) {
   tts.showTip = tts.showTip || tts.tip();
   const view = new vega.View(vega.parse(compiled.spec), { renderer: "svg", hover: true });
   view.tooltip(tts.showTip).initialize(tts.clear(box));
+  if (compiled.spec.data.some((each) => each.name === "focus_store")) {
+    view.data("focus_store", tts.focused.get(figure.name) || []);
+    view.addDataListener("focus_store", (_name, chosen) =>
+      tts.focused.set(figure.name, chosen.map(({ unit, fields, values }) => ({ unit, fields, values }))));
+  }
   await view.runAsync();
   const drawn = box.querySelector("svg");
   if (drawn) { drawn.setAttribute("aria-hidden", "true"); }
