@@ -127,6 +127,7 @@ def test_failed_problems_are_reported_and_the_others_answered(tts_run: Command) 
     assert (json.loads(out)["failed"], json.loads(out)["problems"]) == (1, 2)
     assert "1 of 2 problems failed; the first, line-2:" in err
     assert "no field `level`" in err
+    assert "2 of 4 answers failed; the first, line-2:" in tts_run(*command, "--seeds", "0..1")[2]
 
 
 def test_a_sweep_has_a_row_for_each_value_and_draws_as_the_largest(tts_run: Command) -> None:

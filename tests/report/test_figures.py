@@ -220,3 +220,6 @@ def test_what_differs_between_strategies_is_said(
     study.places |= dict.fromkeys(trials, 0)
     notes = list(study.notes())
     assert [each.partition(":")[0] for each in notes] == ([] if note is None else [note])
+    unit = "answer" if any(seeds) else "problem"
+    titles = {each.title for each in figures(study, None, None)}
+    assert f"Accuracy against tokens drawn per {unit}" in titles

@@ -92,13 +92,14 @@ def print_remarks(results: Sequence[Result], shifts: Sequence[Shift]) -> None:
 
 
 def print_failures(results: Sequence[Result], out: Path | None) -> bool:
-    """The first error of the problems that failed, to standard error; whether there is one."""
+    """The first error of the answers that failed, to standard error; whether there is one."""
     failed = [answer for result in results for answer in result.answers if answer.error]
     if not failed:
         return False
-    answers = sum(len(result.answers) for result in results)
+    answers = [answer for result in results for answer in result.answers]
+    what = "problems" if len({each.id for each in answers}) == len(answers) else "answers"
     say(
-        f"{len(failed)} of {answers} problems failed; the first, "
+        f"{len(failed)} of {len(answers)} {what} failed; the first, "
         f"{printable(failed[0].id, line=True)}:\n{printable(failed[0].error)}"
     )
     if out is not None:

@@ -14,22 +14,22 @@ from tts_runtime.report.study import Entry, Study
 from tts_runtime.stats.paired import PairedComparison, compare
 from tts_runtime.stats.proportions import Z95, wilson
 
-#: Costs that accuracy is drawn against: of `Entry.mean`, axis, and what is beside the figure.
+#: Costs that accuracy is drawn against: of `Entry.mean`, in words, and what is beside the figure.
 _COSTS: Final = (
     (
         "policy_tokens",
-        "tokens drawn per problem",
+        "tokens drawn",
         "Tokens that the policy draws, each counted once, as if the strategy ran alone.",
     ),
     (
         "flops",
-        "FLOPs per problem",
+        "FLOPs",
         "2 × parameters × tokens that policy and scorers draw and read.",
     ),
     (
         "seconds",
-        "seconds per problem",
-        "Wall time of the run over its problems: of runs that hold one strategy, on their machine "
+        "seconds",
+        "Wall time of the run over its answers: of runs that hold one strategy, on their machine "
         "with what ran beside it.",
     ),
 )
@@ -46,7 +46,7 @@ def figures(study: Study, groups: Grouping | None, baseline: Entry | None) -> li
     for parameter in _ordered(study):
         result += _against_parameter(study, graded, parameter)
     for cost, title, note in _COSTS:
-        result += _against_cost(study, graded, cost, title, note)
+        result += _against_cost(study, graded, cost, f"{title} per {study.unit}", note)
     if groups is not None:
         result += _by_difficulty(study, graded, groups)
     if baseline is not None:

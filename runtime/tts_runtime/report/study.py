@@ -62,7 +62,7 @@ class Entry:
     waiting: dict[Trial, None] = field(default_factory=dict, repr=False)
 
     def mean(self, cost: str) -> float | None:
-        """A cost per problem, over those that did not fail; `flops` may be unknown."""
+        """A cost per answer, over those that did not fail; `flops` may be unknown."""
         if cost == "seconds":
             return (
                 None if self.wall_s is None or not self.trials else self.wall_s / len(self.trials)
@@ -111,6 +111,11 @@ class Study:
         self.places: dict[Trial, int] = {}
         self.version = 0
         self._states: dict[str, object] = dict.fromkeys(_names(self.directories))
+
+    @property
+    def unit(self) -> str:
+        """What is counted: with several seeds a problem has several answers."""
+        return "answer" if len({seed for _, seed in self.places}) > 1 else "problem"
 
     def update(self, reader: Reader | None = None) -> bool:
         """Reads what has changed since the last time; `reader` is told of each new tree.
@@ -257,10 +262,9 @@ class Study:
         different = {frozenset(entry.trials) for entry in self.entries}
         if len(different) > 1:
             least, most = min(map(len, different)), max(map(len, different))
-            what = "answers" if len({seed for _, seed in self.places}) > 1 else "problems"
             count = f"{least:,} to {most:,}" if least < most else "other"
             yield (
-                f"strategies have {count} {what} so far: "
+                f"strategies have {count} {self.unit}s so far: "
                 "single accuracies are each over its own, differences over the common ones"
             )
 

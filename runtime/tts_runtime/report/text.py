@@ -62,7 +62,7 @@ def _accuracy(study: Study, width: int, marks: Sequence[str]) -> Iterator[Text |
     names = [printable(entry.name) for entry, _ in rows]
     estimates = [estimate for _, estimate in rows if estimate is not None]
     room = _room(width, names, extra=24)
-    yield _heading("accuracy, %, with 95 % intervals; tokens drawn per problem")
+    yield _heading(f"accuracy, %, with 95 % intervals; tokens drawn per {study.unit}")
     heads = ("strategy", "accuracy", *([] if room else ["95 %"]), "tokens")
     table = _table(*heads)
     scale = _scale(estimates, least=0.0, most=100.0)
