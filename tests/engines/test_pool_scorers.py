@@ -95,6 +95,13 @@ def test_a_pools_mean_similarity_is_the_mean_over_its_pairs(texts: list[str]) ->
     )
 
 
+def test_means_of_scorers_are_rounded_once() -> None:
+    """As those of strategies (C47): three times 0.1 are 0.1 on average."""
+    assert of("similarity", "ccccccccca", *["bbbbbbbbba"] * 3)[0] == 0.1
+    # None of the words, one of six pairs, one of five triples.
+    assert of("diversity?n=3", "a b c d e f g", "a b c d e f", "g")[0] == 11 / 90
+
+
 def test_similarity_does_not_look_at_capitals() -> None:
     assert of("similarity", "So it is 4", "so it is 4") == [1.0, 1.0]
 

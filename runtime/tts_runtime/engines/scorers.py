@@ -17,13 +17,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from math import fsum
 from typing import Final, Literal
 
 from pydantic import Field
 
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.values import REDUCTIONS
+from tts_lang.values import REDUCTIONS, mean
 from tts_runtime.engines.base import (
     CandidateError,
     EngineError,
@@ -274,7 +273,7 @@ class SimilarityScorer(_RatioScorer):
             found = ratio(items[first], items[second])
             alike[first] += [found] * many[second]
             alike[second] += [found] * many[first]
-        means = {text: fsum(ratios) / len(ratios) for text, ratios in alike.items()}
+        means = {text: mean(ratios) for text, ratios in alike.items()}
         return [means[text.lower()] for text in texts]
 
 
@@ -366,7 +365,7 @@ class DiversityScorer(_TextScorer):
                     return []
                 if each:
                     found.append(sum(owners[gram] == 1 for gram in each) / len(each))
-        return [fsum(found) / len(found) if found else None for found in shares]
+        return [mean(found) for found in shares]
 
 
 def _grams(words: Sequence[str], length: int) -> set[tuple[str, ...]]:

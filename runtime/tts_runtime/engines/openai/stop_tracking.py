@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
-from math import exp, nan
+from math import exp, fsum, nan
 
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import Finish, GenerateRequest
@@ -209,7 +209,7 @@ def _begins(data: bytes, text: bytes) -> bool:
 
 def _confidence(top: tuple[float, ...]) -> float:
     largest = top[:CONFIDENCE_WIDTH]
-    return -sum(largest) / max(1, len(largest))
+    return -fsum(largest) / max(1, len(largest))
 
 
 def _margin(top: tuple[float, ...]) -> float:
