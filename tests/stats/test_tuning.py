@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from tts_lang.compiler import compile_strategy
+from tts_lang.optimise import NAMES, optimise
 from tts_lang.plan.graph import Plan
 from tts_lang.source import Source
 from tts_lang.values import mean as language_mean
@@ -184,6 +185,16 @@ def test_a_tuned_file_runs_and_reads_well(tmp_path: Path) -> None:
     assert "above 7: " in exact
     assert alone.endswith("    return majority(n = 4)\n")
     assert "choose" not in alone
+
+
+@pytest.mark.parametrize("without", [(), *((name,) for name in NAMES), NAMES], ids="-".join)
+def test_whichever_passes_ran_the_strategy_is_the_same(
+    without: tuple[str, ...], tmp_path: Path
+) -> None:
+    compiled = compile_strategy("best_of_answered", settings={"n": "1"})
+    plan = optimise(compiled, without=without).plan
+    text = tuned_source([plan], (), FromField("x"), about="Mine.", folder=tmp_path)
+    assert text.endswith("return best_of_answered(n = 1)\n")
 
 
 def test_a_strategy_of_ones_own_is_imported_from_where_it_is(tmp_path: Path) -> None:
