@@ -12,10 +12,13 @@ from tts_runtime.report.study import Study
 from tts_runtime.report.text import print_study
 
 
-def printed(run: Path, width: int, terminal: bool | None = None, encoding: str = "utf-8") -> str:
+def printed(
+    run: Path | Study, width: int, terminal: bool | None = None, encoding: str = "utf-8"
+) -> str:
+    study = run if isinstance(run, Study) else Study([run])
     out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
     console = Console(file=out, width=width, markup=False, highlight=False, force_terminal=terminal)
-    print_study(Study([run]), None, console)
+    print_study(study, None, console)
     out.seek(0)
     return out.read()
 
@@ -44,6 +47,16 @@ def test_an_axis_in_ascii(run: Path) -> None:
     text = printed(run, 80, encoding="ascii")
     assert "*" in text
     assert "[" in text
+
+
+def test_what_failed_is_counted_beside_the_name(run: Path) -> None:
+    study = Study([run])
+    study.update()
+    entry = study.entries[0]
+    for key in list(entry.trials)[:2]:
+        entry.trials[key] = entry.trials[key]._replace(failed=True)
+    assert f"\n{entry.name} (2 failed) " in printed(study, 200)
+    assert "failed" not in printed(run, 200)
 
 
 def test_a_difference_says_what_it_is_to(run: Path) -> None:

@@ -59,7 +59,7 @@ def _heading(text: str) -> Text:
 
 def _accuracy(study: Study, width: int, marks: Sequence[str]) -> Iterator[Text | Table]:
     rows = [(entry, share(entry.grades())) for entry in study.entries]
-    names = [printable(entry.name) for entry, _ in rows]
+    names = [printable(entry.name) + _failed(entry) for entry, _ in rows]
     estimates = [estimate for _, estimate in rows if estimate is not None]
     room = _room(width, names, extra=24)
     yield _heading(f"accuracy, %, with 95 % intervals; tokens drawn per {study.unit}")
@@ -78,6 +78,12 @@ def _accuracy(study: Study, width: int, marks: Sequence[str]) -> Iterator[Text |
             cells.append("" if estimate is None else _drawn(estimate, scale, room, marks))
         table.add_row(*map(Text, cells))
     yield table
+
+
+def _failed(entry: Entry) -> str:
+    """What is wrong without an answer, as beside the name in tts-run's table."""
+    failed = sum(each.failed for each in entry.trials.values())
+    return f" ({failed:,} failed)" if failed else ""
 
 
 def _differences(
