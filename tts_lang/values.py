@@ -215,13 +215,13 @@ def votes(weights: Sequence[float]) -> float:
 
 
 def mean(numbers: Sequence[float]) -> float | None:
-    """The exact mean, rounded once; missing for none."""
+    """The exact mean, rounded once; missing for none, or if one is no number."""
     size = len(numbers)
     if not size:
         return None
     try:
         guess = math.fsum(numbers) / size
-    except OverflowError:
+    except (OverflowError, ValueError):
         guess = math.inf
     if not guess:
         return guess  # so is the sum, or too small to be anything else
@@ -235,7 +235,10 @@ def mean(numbers: Sequence[float]) -> float | None:
         low, high = guess + off * (1 - 1e-15), guess + off * (1 + 1e-15)
         if low == high:  # else it is between two numbers, too close to say
             return low
-    return _rounded(_exact(numbers) / size)
+    try:
+        return float(_exact(numbers) / size)
+    except (OverflowError, ValueError):  # infinite, not one, or beyond the largest number
+        return None
 
 
 def std(numbers: Sequence[float]) -> float | None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import inf, nan
+
 import pytest
 
 from tests.support.runs import added, made, plan_of, run_plan, says
 from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_runtime import randomness
+from tts_runtime.engines.base import GenerateRequest, Generation
 from tts_runtime.executor import views
 from tts_runtime.streams import cut_key, derive
 
@@ -143,3 +147,19 @@ def test_spans_of_statistics(span: str, tokens: bytes) -> None:
     assert outcome.error is None
     assert outcome.row is not None
     assert engine.requests[0].statistics == ("confidence",)
+
+
+class Impossible(ScriptedPolicy):
+    """Counts on tokens of probability 0, and does not tell of one."""
+
+    def _answer(self, request: GenerateRequest) -> Generation:
+        reply = super()._answer(request)
+        told = {name: (inf, nan, *each[2:]) for name, each in reply.statistics.items()}
+        return replace(reply, statistics=told)
+
+
+@pytest.mark.parametrize("span", ["all", "step", "answer", "tail 9", "lowest 2"])
+def test_c47_an_infinite_statistic_is_missing(span: str) -> None:
+    plan = plan_of("p = sample 1", f"return p where confidence({span}) < 9")
+    outcome = run_plan(plan, Impossible(["77\\boxed{7}"]))
+    assert (outcome.error, outcome.answer) == (None, "7")

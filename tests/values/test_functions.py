@@ -108,6 +108,11 @@ def test_c47_means_and_sums_are_exact_and_rounded_once(numbers: list[float]) -> 
         assert values.total(numbers) is None
 
 
+def test_c47_means_of_what_is_no_number_are_missing() -> None:
+    for odd in ([math.inf], [math.inf, -math.inf], [1.0, math.nan, 2.0], [1.0, 2.0, -math.inf]):
+        assert values.mean(odd) is None
+
+
 def test_c47_aggregates_of_extreme_numbers_are_numbers_or_missing() -> None:
     for numbers in itertools.combinations(NUMBERS, 3):
         for how, aggregate in values.AGGREGATES.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
-from math import ceil, floor, isnan
+from math import ceil, floor, isfinite
 from typing import Any, Final, TypeAlias
 
 import tts_lang.values as values
@@ -300,8 +300,8 @@ def path_values(node: Node, name: str) -> list[float]:
 
 
 def _known(numbers: Iterable[float]) -> list[float]:
-    """Without those that a server did not tell."""
-    return [value for value in numbers if not isnan(value)]
+    """Without those that are none (C47): that a server did not tell, or of a probability of 0."""
+    return [value for value in numbers if isfinite(value)]
 
 
 def _between(node: Node, name: str, first: int, last: int) -> list[float]:
