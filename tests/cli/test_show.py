@@ -80,6 +80,8 @@ def test_every_strategy_is_shown_without_a_name(show: Show) -> None:
         ([], "DIR"),
         (["run", "one", "--compare", "majority"], "--compare: it is over all problems and names"),
         (["run", "--compare", "majority", "--strategy", "majority"], "strategies; no --strategy"),
+        (["run", "--compare", "majority", "--all"], "strategies; no --all"),
+        (["run", "--all"], "--all shows every node of a problem: name the PROBLEM"),
         (["run", "--verfy"], "no such option: --verfy; did you mean '--verify'?"),
     ],
 )

@@ -72,9 +72,12 @@ def show_command(arguments: Sequence[str]) -> int:
 
 
 def _show(options: Namespace) -> int:
-    for name, value in (("PROBLEM", options.problem), ("--strategy", options.strategy)):
-        if options.compare and value is not None:
+    others = {"PROBLEM": options.problem, "--strategy": options.strategy, "--all": options.all}
+    for name, value in others.items():
+        if options.compare and value not in (None, False):
             raise UsageError(f"--compare: it is over all problems and names strategies; no {name}")
+    if options.all and options.problem is None:
+        raise UsageError("--all shows every node of a problem: name the PROBLEM")
     run = open_run(options.directory)
     if options.strategy is not None:
         run.strategy(options.strategy)
