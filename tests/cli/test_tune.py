@@ -14,7 +14,7 @@ from tests.support.tts_run import Command
 from tts_runtime.cli.command import run_command
 from tts_runtime.cli.metrics import metrics_command
 from tts_runtime.cli.rated import write_problems
-from tts_runtime.cli.tune import _overheads, tune_command
+from tts_runtime.cli.tune import _overheads, _times, tune_command
 from tts_runtime.problems import Problem, problems_named
 from tts_runtime.record.reader import open_run
 from tts_runtime.stats.load import ExperimentError, read_experiment
@@ -194,6 +194,15 @@ def test_what_tune_refuses(grid: Path, call: Call, arguments: tuple[str, ...], s
     code, _, err = call(tune_command, grid / "run", *arguments)
     assert (code, said in err) == (2, True), err
     assert call(tune_command, grid)[0] == 2
+
+
+def test_a_choice_that_costs_more_is_said_to() -> None:
+    assert _times(2.4, None, 2.8, "tokens") == (
+        "2.4 times fewer tokens (95 % interval not reached to 2.8)"
+    )
+    assert _times(0.5, None, 0.8, "flops") == (
+        "2.0 times more flops (95 % interval 1.2 to not reached)"
+    )
 
 
 def test_budgets_are_in_order_and_fields_name_their_bins(grid: Path, call: Call) -> None:

@@ -415,19 +415,26 @@ def _conclusions(
         # More samples may be worse: what counts is the most accurate of them, at its least cost.
         best = max(baseline, key=_accuracy)
         ratio, low, high = budget_ratio(points, best)
-        if ratio is None:
+        if not ratio:  # 0 of a baseline that failed throughout, and so has no costs
             yield f"the choice does not reach the accuracy of {best.name} at these budgets"
         else:
-            least = "not reached" if low is None else f"{low:.1f}"
-            span = f"{least} to {0.0 if high is None else high:.1f}"
-            yield (
-                f"budget for the accuracy of {best.name}: {ratio:.1f} times fewer {cost} "
-                f"(95 % interval {span})"
-            )
+            yield f"budget for the accuracy of {best.name}: {_times(ratio, low, high, cost)}"
     yield (
         f"the best possible choice by these bins is {100 * (last.ceiling - last.accuracy):.1f} "
         "points above, of which part is luck of the problems that it is made on"
     )
+
+
+def _times(ratio: float, low: float | None, high: float | None, cost: str) -> str:
+    """A budget ratio and its interval; below 1 the other way round, as a choice that costs more."""
+    ends = [low, high]
+    if ratio < 1:
+        ratio, ends = 1 / ratio, [each and 1 / each for each in (high, low)]
+        more = "more"
+    else:
+        more = "fewer"
+    span = " to ".join("not reached" if each is None else f"{each:.1f}" for each in ends)
+    return f"{ratio:.1f} times {more} {cost} (95 % interval {span})"
 
 
 def _against(point: TunedPoint, baseline: TuningCandidate) -> PairedComparison:
