@@ -101,13 +101,14 @@ def test_runs_give_typed_results() -> None:
     assert other.summary.strategy == "majority"
 
 
-def test_what_cannot_be_compared_is_said() -> None:
-    settings = tts_runtime.Settings(policies={"policy": "sim"})
+def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
+    settings = tts_runtime.Settings(policies={"policy": "sim"}, out=tmp_path / "run")
     results = tts_runtime.run(["majority", "greedy"], ["1 + 1"], settings=settings)
     with pytest.raises(KeyError, match="did you mean 'majority'"):
         results.compare("majorty")
-    with pytest.raises(ValueError, match="majority and greedy: no answer is graded for both"):
-        results.compare("majority", "greedy")
+    for compare in (results.compare, tts_runtime.open_run(tmp_path / "run").compare):
+        with pytest.raises(ValueError, match="majority and greedy: no answer is graded for both"):
+            compare("majority", "greedy")
 
 
 def test_decorators_say_what_they_return() -> None:

@@ -40,7 +40,7 @@ from tts_runtime.record.lines import Damage, lines_of
 from tts_runtime.record.manifest import Manifest
 from tts_runtime.record.nodes import NodeBatch, records
 from tts_runtime.runs.results import Answer
-from tts_runtime.stats.paired import PairedComparison, compare
+from tts_runtime.stats.paired import PairedComparison, compare_two
 
 if TYPE_CHECKING:
     import pandas
@@ -335,9 +335,9 @@ class Run:
 
         Raises:
             KeyError: There is no such strategy.
+            ValueError: No answer is graded for both.
         """
-        answers = {name: self.answers(name) for name in (left, right)}
-        return compare(answers, [(left, right)])[0]
+        return compare_two({name: self.answers(name) for name in (left, right)}, left, right)
 
     def rows(self, what: str = "answers") -> Iterable[dict[str, Any]]:
         """`answers` or `nodes` of all strategies, as flat rows.

@@ -19,7 +19,7 @@ from tts_runtime.reliability import Reliability, warnings_of
 from tts_runtime.runs.html import table
 from tts_runtime.runs.op_stats import OpStats
 from tts_runtime.runs.seeds import in_words
-from tts_runtime.stats.paired import PairedComparison, compare
+from tts_runtime.stats.paired import PairedComparison, compare_two
 from tts_runtime.stats.proportions import clustered_wilson
 
 #: Fields that are summed over problems.
@@ -169,10 +169,7 @@ class Results(list[Result]):
             if name not in answers:
                 hint = did_you_mean(name, answers) or f"there are: {', '.join(answers)}"
                 raise KeyError(f"no strategy {name!r} in these results; {hint}")
-        [comparison] = compare(answers, [pair])
-        if not comparison.trials:
-            raise ValueError(f"{' and '.join(pair)}: no answer is graded for both")
-        return comparison
+        return compare_two(answers, *pair)
 
     def _repr_html_(self) -> str:
         return _summaries([result.summary for result in self])

@@ -112,6 +112,19 @@ def compare(
     ]
 
 
+def compare_two(answers: Mapping[str, Iterable[Graded]], left: str, right: str) -> PairedComparison:
+    """Compares two strategies.
+
+    Raises:
+        KeyError: A strategy without answers here.
+        ValueError: No answer is graded for both.
+    """
+    [comparison] = compare(answers, [(left, right)])
+    if not comparison.trials:
+        raise ValueError(f"{left} and {right}: no answer is graded for both")
+    return comparison
+
+
 def _compared(
     left: str,
     right: str,
