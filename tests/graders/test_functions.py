@@ -17,7 +17,13 @@ import pytest
 
 import tts_lang
 import tts_runtime
-from tts_runtime.engines.base import CandidateError, EngineError, ScoreReply, ScoreRequest
+from tts_runtime.engines.base import (
+    CandidateError,
+    EngineError,
+    Fault,
+    ScoreReply,
+    ScoreRequest,
+)
 from tts_runtime.engines.python import PythonScorer
 from tts_runtime.graders.function import FunctionGrader
 from tts_runtime.plugins import function_named
@@ -237,6 +243,20 @@ def test_what_is_no_list_of_numbers_is_said(gives: object, message: str) -> None
     [found] = replies(PythonScorer(lambda *_: gives, "odd"), "a")
     assert isinstance(found, CandidateError)
     assert message in str(found)
+
+
+@pytest.mark.parametrize("kind", [Fault.TOO_LONG, Fault.EXCEPTION])
+def test_a_function_may_say_what_is_wrong_with_a_candidate(kind: Fault) -> None:
+    def picky(*_: object) -> list[float]:
+        raise CandidateError(kind, "more than 9 tokens")
+
+    async def later(*_: object) -> list[float]:
+        return picky()
+
+    for function in (picky, later):
+        [found] = replies(PythonScorer(function, "picky"), "a")
+        assert isinstance(found, CandidateError)
+        assert (found.fault, str(found)) == (kind, "more than 9 tokens")
 
 
 @pytest.mark.parametrize("gives", [float("nan"), float("inf"), None])

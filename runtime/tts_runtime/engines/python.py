@@ -112,6 +112,8 @@ class PythonScorer(ScorerEngine):
         except CandidateError:
             raise
         except FunctionError as error:
+            if isinstance(error.__cause__, CandidateError):
+                raise error.__cause__ from None  # the function says itself what is wrong
             raise CandidateError(Fault.EXCEPTION, f"scorer `{self.written}`: {error}") from error
         except (KeyboardInterrupt, GeneratorExit, CancelledError):
             raise
