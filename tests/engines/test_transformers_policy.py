@@ -262,14 +262,17 @@ def test_a_path_without_numbers_fails_and_the_others_go_on(tmp_path: Path, value
     asyncio.run(decoder.close())
 
 
-def test_a_model_without_numbers_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["model.norm.weight", "lm_head.weight"])
+def test_a_model_without_numbers_is_refused(tmp_path: Path, name: str) -> None:
     import torch
 
     from tests.support.tiny_hf import add_weights
     from tts_runtime.engines.torch.policy import TransformersPolicy
 
     folder = tiny(tmp_path / "model", "llama")
-    add_weights(folder, {"model.norm.weight": torch.full([32], torch.nan)})
+    shape = [32] if "norm" in name else [TransformersPolicy(str(folder)).model.vocabulary, 32]
+    tied = name != "lm_head.weight"
+    add_weights(folder, {name: torch.full(shape, torch.nan)}, tie_word_embeddings=tied)
     with pytest.raises(EngineError, match=r"in float32: the model's numbers are none here \(NaN\)"):
         TransformersPolicy(str(folder))
 
@@ -414,6 +417,20 @@ def test_the_size_of_a_model_is_read_from_its_headers(tmp_path: Path) -> None:
 
     folder = tiny(tmp_path / "model", "qwen2")
     assert card(model_files(str(folder))) == TransformersPolicy(str(folder)).card
+
+
+def test_copies_of_weights_that_are_not_loaded_do_not_count(tmp_path: Path) -> None:
+    """Also where they were not fetched: Mistral's own format, PyTorch's beside safetensors."""
+    from tts_runtime.engines.hf.files import card, model_files
+
+    folder = tiny(tmp_path / "model", "llama")
+    size = card(model_files(str(folder)))
+    copy = (folder / "model.safetensors").read_bytes()
+    (folder / "pytorch_model.bin").write_bytes(POINTER)
+    for content in (copy, POINTER):
+        (folder / "consolidated.safetensors").write_bytes(content)
+        assert card(model_files(str(folder))) == size
+        assert policy_engine(f"transformers:{folder}").card == size
 
 
 def test_weights_of_other_sizes_than_the_configuration_says_are_named(tmp_path: Path) -> None:

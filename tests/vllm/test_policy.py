@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.tiny_models import tiny_model
+from tests.support.tiny_prms import make_outcome
 from tests.support.vllm_engines import Engines, opening
 from tts_runtime.engines.base import (
     EngineError,
@@ -216,6 +217,12 @@ def test_wrong_options_get_help(policy_folder: Path, tail: str, message: str) ->
     with pytest.raises(EngineError) as caught:
         policy_engine(f"vllm:{policy_folder}{tail}")
     assert message in str(caught.value)
+
+
+def test_reward_models_are_no_policies(tmp_path: Path) -> None:
+    folder = make_outcome(tmp_path / "orm", 1)
+    with pytest.raises(EngineError, match=rf"--scorer NAME=auto:{folder}"):
+        policy_engine(f"vllm:{folder}")
 
 
 def test_an_adapter_of_too_high_a_rank_is_refused(policy_folder: Path, tmp_path: Path) -> None:

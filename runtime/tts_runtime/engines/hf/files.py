@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from zipfile import is_zipfile
 
 from tts_lang.explain.models import Model
@@ -18,6 +19,9 @@ from tts_runtime.engines.base import EngineError
 if TYPE_CHECKING:
     from torch import Tensor
 
+_LOGGER = logging.getLogger(__name__)
+#: Of value heads, as TRL calls it.
+VALUE_HEAD: Final = "v_head.summary.weight"
 _WEIGHTS = "*.safetensors"
 _PATTERNS = ["*.json", "*.jinja", "*.yaml", "*.model", "*.txt", _WEIGHTS]
 
@@ -118,7 +122,7 @@ def model_files(name: str, revision: str | None = None, *, weights: bool = True)
 
 
 def check_policy(files: ModelFiles) -> None:
-    """Refuses reward models, which are no policies.
+    """Refuses reward models, which are no policies, and warns of a value head.
 
     Raises:
         EngineError: Its architecture is one; the message says what it can be instead.
@@ -129,6 +133,13 @@ def check_policy(files: ModelFiles) -> None:
                 f"`{files.name}` is a reward model or a classifier ({name}), which writes nothing: "
                 f"use it as a scorer, `--scorer NAME=auto:{files.name}`"
             )
+    if tensors(files, [VALUE_HEAD]):  # as a policy trained by PPO may, too
+        _LOGGER.warning(
+            "policy `%s` has a value head, which a policy does not use: if it is a reward model, "
+            "make it a scorer, `--scorer NAME=auto:%s`",
+            files.name,
+            files.name,
+        )
 
 
 def tensors(files: ModelFiles, names: Iterable[str]) -> dict[str, Tensor]:
@@ -139,11 +150,12 @@ def tensors(files: ModelFiles, names: Iterable[str]) -> dict[str, Tensor]:
     """
     wanted = set(names)
     found: dict[str, Tensor] = {}
-    for path in _paths(files, "*.safetensors"):
+    paths = _safetensors_of(files)
+    for path in paths:
         with _safetensors(path) as weights:
             for name in wanted & set(weights.keys()):
                 found[name] = weights.get_tensor(name).float()
-    for path in _paths(files, "pytorch_model*.bin"):
+    for path in () if paths else _pickles_of(files):
         if wanted - set(found):
             weights = _pickled(path)
             found.update({name: weights[name].float() for name in wanted & set(weights)})
@@ -157,7 +169,7 @@ def card(files: ModelFiles) -> Model | None:
         EngineError: A file of weights is not complete.
     """
     parameters = 0
-    for path in _paths(files, "*.safetensors"):
+    for path in _safetensors_of(files):
         with _safetensors(path) as weights:
             shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
         parameters += sum(map(prod, shapes))
@@ -168,20 +180,28 @@ def card(files: ModelFiles) -> Model | None:
 
 
 def check_weights(files: ModelFiles) -> None:
-    """Opens all files of weights, without reading them.
+    """Opens the files of weights, without reading them.
 
     Raises:
         EngineError: One is not complete.
     """
-    for path in _paths(files, "*.safetensors"):
+    paths = _safetensors_of(files)
+    for path in paths:
         with _safetensors(path):
             pass
-    for path in _paths(files, "pytorch_model*.bin"):
+    for path in () if paths else _pickles_of(files):
         _pickled(path)
 
 
-def _paths(files: ModelFiles, pattern: str) -> list[Path]:
-    return sorted(files.folder.glob(pattern))
+def _safetensors_of(files: ModelFiles) -> list[Path]:
+    """Files of weights; those in PyTorch's format are read only where there are none of these."""
+    paths = sorted(files.folder.glob("*.safetensors"))
+    # Mistral's own copy of what the other files have.
+    return [path for path in paths if not path.name.startswith("consolidated")] or paths
+
+
+def _pickles_of(files: ModelFiles) -> list[Path]:
+    return sorted(files.folder.glob("pytorch_model*.bin"))
 
 
 @contextmanager

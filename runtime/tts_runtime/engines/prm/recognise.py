@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tts_runtime.engines.base import EngineError
-from tts_runtime.engines.hf.files import ModelFiles, checked_window, model_files, tensors
+from tts_runtime.engines.hf.files import (
+    VALUE_HEAD,
+    ModelFiles,
+    checked_window,
+    model_files,
+    tensors,
+)
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.paths import Outline
 from tts_runtime.engines.prm.families import FamilyFiles, PrmSpec, reading
@@ -32,7 +38,7 @@ def recognise(files: ModelFiles, tokenizer: HuggingFaceTokenizer) -> tuple[str, 
             return "qwen-math-prm", f"architecture {name}"
         if name.endswith("ForSequenceClassification"):
             return "orm", f"architecture {name}"
-    if tensors(files, ["v_head.summary.weight"]):
+    if tensors(files, [VALUE_HEAD]):
         if tokenizer.token("[PRM]") is not None:
             return "pqm", "it has a value head and the token `[PRM]`"
         return "skywork", "it has a value head"

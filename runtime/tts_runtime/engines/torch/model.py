@@ -105,9 +105,7 @@ class TransformersModel:
         model = _loaded(files, dtype, self.device, head)
         self.parameters = sum(tensor.numel() for tensor in model.parameters())
         self._config = model.config.get_text_config()
-        self._config.output_router_logits = (
-            False  # of mixtures of experts: only training needs them
-        )
+        self._config.output_router_logits = False  # of mixtures of experts: only for training
         ids = torch.arange(_TRIED)[None] % model.get_input_embeddings().weight.shape[0]
         plain = _plain_logits(model, ids) if head else None
         self._base: Any = model
@@ -233,7 +231,8 @@ class TransformersModel:
                 logits = None if plain is None else self.logits(hidden[0])
             except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
                 raise _unusual(files, str(error)) from error
-        if not bool(expected.last_hidden_state.isfinite().all()):
+        wrong = not expected.last_hidden_state.isfinite().all()
+        if wrong or (plain is not None and plain.isnan().any()):
             raise EngineError(f"`{files.name}` in {dtype}: {NO_NUMBERS}".replace("torch.", ""))
         if not _close(hidden, expected.last_hidden_state):
             raise _unusual(files, "reading in pieces gives other numbers than reading at once")

@@ -8,7 +8,7 @@ from asyncio import Future
 from tts_runtime.engines.base import GenerateRequest, Generation, Load, PolicyEngine
 from tts_runtime.engines.batching.decoder import Decoder
 from tts_runtime.engines.hf.bindings import choose_binding
-from tts_runtime.engines.hf.files import check_policy, model_files, tensors
+from tts_runtime.engines.hf.files import check_policy, model_files
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.options import PolicyOptions
 from tts_runtime.engines.torch.model import Placement, TransformersModel
@@ -40,13 +40,6 @@ class TransformersPolicy(PolicyEngine):
         placement = Placement(options.device, options.dtype, options.threads)
         self.model = TransformersModel(files, placement, window=self.binding.context)
         self.card = self.model.card
-        if tensors(files, ["v_head.summary.weight"]):  # as a policy trained by PPO may, too
-            _LOGGER.warning(
-                "policy `%s` has a value head, which a policy does not use: if it is a reward "
-                "model, make it a scorer, `--scorer NAME=auto:%s`",
-                name,
-                name,
-            )
         # Numbers round by batch shape, narrow ones so that a stream may draw another token (C63).
         self.exact, self.same_bits = self.model.dtype == "float32", False
         self.decoder = Decoder(

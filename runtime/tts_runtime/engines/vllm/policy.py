@@ -20,7 +20,7 @@ from tts_runtime.engines.base import (
     Sampling,
 )
 from tts_runtime.engines.hf.bindings import choose_binding
-from tts_runtime.engines.hf.files import card, model_files
+from tts_runtime.engines.hf.files import card, check_policy, model_files
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.stopping import end_ids, fitted
 from tts_runtime.engines.vllm import launch
@@ -54,6 +54,7 @@ class VllmPolicy(PolicyEngine):
     def __init__(self, name: str, options: VllmPolicyOptions | None = None) -> None:
         options = options or VllmPolicyOptions()
         files = model_files(name, options.revision)
+        check_policy(files)
         self.binding, chosen = choose_binding(files, options.binding, options.context)
         thinking = self.binding.thinking
         visible = (thinking.begin, thinking.end) if thinking else ()
