@@ -27,6 +27,7 @@ from tts_runtime.engines.base import (
     Sampling,
 )
 from tts_runtime.engines.bundled.policy import BundledPolicy
+from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.registry import policy_engine
 from tts_runtime.engines.vllm.core_client import VllmOutput
 from tts_runtime.engines.vllm.generate_call import GenerateCall
@@ -160,6 +161,31 @@ def test_what_breaks_one_request_breaks_no_other(engine: VllmPolicy) -> None:
     assert len(kept.ids) == 200
     assert [type(each) for each in failed] == [ZeroDivisionError, EngineError, EngineError]
     assert "token 1000000000 is not in the vocabulary" in str(failed[1])
+
+
+def test_a_path_without_numbers_fails(tmp_path: Path) -> None:
+    """Also where its statistics would be none; the embedding of one character is damaged."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder = tiny_model(tmp_path / "policy")
+    weights = load_file(folder / "model.safetensors")
+    [token] = HuggingFaceTokenizer(folder).encode("~")
+    weights["model.embed_tokens.weight"][token] = torch.nan
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    engine = VllmPolicy(str(folder), VllmPolicyOptions(slots=4, kv_cache=0.25))
+
+    async def main() -> None:
+        good = await engine.generate(opening(engine, 0, Limits(5)))
+        assert len(good.ids) == 5
+        for statistics in ((), ("confidence", "entropy")):
+            for limits in (Limits(5), Limits(5, at_least=5)):
+                asked = opening(engine, 1, limits, "What ~ is")
+                with pytest.raises(EngineError, match="numbers are none here"):
+                    await engine.generate(replace(asked, statistics=statistics))
+        await engine.close()
+
+    asyncio.run(main())
 
 
 def test_requests_of_an_engine_that_dies_fail(policy_folder: Path) -> None:

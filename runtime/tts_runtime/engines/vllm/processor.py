@@ -195,24 +195,32 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
             values[number], rows[number].failed = error, True
         if stopped:
             tokens[stopped], values[stopped] = self._config.stop, 0.0
-        for number, (row, value) in enumerate(zip(rows, values[:, 0].tolist(), strict=True)):
-            if isnan(value):
-                tokens[number], values[number] = self._config.stop, NO_NUMBERS
-            row.note(NO_NUMBERS if isnan(value) else value)
-        if not columns.watched:
+        listed = values[:, 0].tolist()
+        broken = [number for number, value in enumerate(listed) if isnan(value)]
+        if broken:
+            tokens[broken], values[broken] = self._config.stop, NO_NUMBERS
+        for row, value in zip(rows, values[:, 0].tolist() if broken else listed, strict=True):
+            row.note(value)
+        # A NaN among the values would be drawn instead of the token.
+        watched = [(number, names) for number, names in columns.watched if number not in broken]
+        if not watched:
             return tokens[:, None], values.float()
         log_probs = torch.log_softmax(raw.double(), dim=-1)
-        return self._with_statistics(columns, log_probs, tokens[:, None], values)
+        return self._with_statistics(watched, log_probs, tokens[:, None], values)
 
     def _with_statistics(
-        self, columns: _Columns, log_probs: Tensor, tokens: Tensor, values: Tensor
+        self,
+        watched: Sequence[tuple[int, tuple[str, ...]]],
+        log_probs: Tensor,
+        tokens: Tensor,
+        values: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Statistics go to the ids after the token; rows without any write -inf there."""
-        names = {name: None for _, wanted in columns.watched for name in wanted}
-        width = max(len(wanted) for _, wanted in columns.watched)
+        names = {name: None for _, wanted in watched for name in wanted}
+        width = max(len(wanted) for _, wanted in watched)
         all_values = {name: statistic_value(statistic(log_probs, name)) for name in names}
         extra = torch.full((values.shape[0], width), -torch.inf).to(values)
-        for number, wanted in columns.watched:
+        for number, wanted in watched:
             for place, name in enumerate(wanted):
                 extra[number, place] = all_values[name][number]
         offsets = torch.arange(1, width + 1, device=tokens.device)
