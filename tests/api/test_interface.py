@@ -126,6 +126,29 @@ def test_decorators_say_what_they_return() -> None:
     assert right is True
 
 
+def test_settings_take_what_a_program_writes(tmp_path: Path) -> None:
+    """Checked by mypy, too: functions, a folder as a text, a set."""
+
+    @tts_runtime.scorer(per="step")
+    def even(_: tts_runtime.Problem, solutions: list[list[str]]) -> list[list[float]]:
+        return [[0.5] * len(steps) for steps in solutions]
+
+    def never(problem: tts_runtime.Problem, answer: str) -> bool:
+        return answer == problem.id
+
+    settings = tts_runtime.Settings(
+        policies={"policy": "sim"},
+        scorers={"prm": even},
+        out=str(tmp_path / "run"),
+        disabled={"fuse_expansions"},
+        grader=never,
+    )
+    problem = tts_runtime.Problem("p", "1 + 1", "2")
+    [result] = tts_runtime.run("best_of_n", [problem], settings=settings, parameters={"n": 2})
+    assert result.answers[0].correct is False
+    assert tts_runtime.open_run(tmp_path / "run").problems
+
+
 def test_a_parameter_goes_to_the_strategies_that_have_it() -> None:
     problems = [tts_runtime.Problem("one", "Start with 1 (mod 100)", "1")]
     settings = tts_runtime.Settings(policies={"policy": "sim"}, scorers={"prm": "sim"})
@@ -190,5 +213,5 @@ def test_engines_come_by_name(which: str, engines: Any) -> None:
 
 def test_passes_may_be_a_list_or_one() -> None:
     for passes in (["lazy_first"], "lazy_first"):
-        settings = tts_runtime.Settings(disabled=passes)  # type: ignore[arg-type]
+        settings = tts_runtime.Settings(disabled=passes)
         assert settings.disabled == {"lazy_first"}

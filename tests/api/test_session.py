@@ -306,7 +306,7 @@ def test_a_function_is_a_scorer_or_a_grader_as_it_is(tmp_path: Path) -> None:
         return answer == problem.answer
 
     async def main() -> Any:
-        settings = tts_runtime.Settings(grader=same)  # type: ignore[arg-type]
+        settings = tts_runtime.Settings(grader=same)
         async with Session({"policy": SimPolicy()}, {"orm": brevity}, settings) as session:
             return await session.run(
                 "best_of_n_outcome", ["1 + 1"], out=tmp_path / "run", parameters={"n": 3}

@@ -72,7 +72,7 @@ class RunOptions(TypedDict, total=False):
     seeds: int | Iterable[int]
     out: str | Path | None
     concurrency: int | None
-    disabled: frozenset[str]
+    disabled: Iterable[str]
     analyze: bool
     speculate: float
     problem_set: str | None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tts_lang.explain.models import UNKNOWN, Models
 from tts_runtime.cluster.ray_cluster import ClusterAddress
@@ -26,7 +26,8 @@ class Settings:
     Args:
         policies: Engine names (`bundled`, `vllm:MODEL`...) or open engines by the name that
             strategies give them. Without any other policy, `policy` and `prm` are the bundled ones.
-        scorers: The same for scorers (`bundled`, `field:pass_rate`...).
+        scorers: The same for scorers (`bundled`, `field:pass_rate`...), which may be functions
+            (`plugins.scorer`).
         seeds: Of the random streams: a number, or several (`range(5)`), under each of which every
             problem is answered.
         out: A run directory, new or of the same run: what an earlier session has finished is read
@@ -41,8 +42,8 @@ class Settings:
             drawn for nothing are never more than this part of the others. 0: nothing runs ahead.
         strict: What is wrong with one candidate (`engines.base.CandidateError`) fails its problem.
         models: Sizes of models, for FLOPs, where engines do not state them.
-        grader: How answers are graded, a name as `--grader` takes it or a grader of your own (which
-            stays open); absent: each problem's own, else `math`.
+        grader: How answers are graded, a name as `--grader` takes it, a function or a grader of
+            your own (which stays open); absent: each problem's own, else `math`.
         shard: The part of the problems that is run here, in a folder of its own below `out`;
             `runs.merge.merge` puts the parts together.
         keep: What else a run directory has of every candidate: `ids` (of tokens, with those of the
@@ -72,6 +73,30 @@ class Settings:
     replicas: int = 1
     command: Sequence[str] = ()
     limits: CostLimits = field(default_factory=CostLimits)
+
+    if TYPE_CHECKING:
+        # What a program may write: `__post_init__` and `Session` make the types above of it.
+        def __init__(
+            self,
+            policies: Mapping[str, str | PolicyEngine] = ...,
+            scorers: Mapping[str, str | ScorerEngine | Callable[..., Any]] = ...,
+            seeds: int | Iterable[int] = ...,
+            out: str | Path | None = ...,
+            concurrency: int | None = ...,
+            disabled: Iterable[str] = ...,
+            analyze: bool = ...,
+            speculate: float = ...,
+            problem_set: str | None = ...,
+            strict: bool = ...,
+            models: Models = ...,
+            grader: str | Grader | Callable[..., Any] | None = ...,
+            shard: Shard | None = ...,
+            keep: Collection[str] = ...,
+            cluster: str | None = ...,
+            replicas: int = ...,
+            command: Sequence[str] = ...,
+            limits: CostLimits = ...,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         if isinstance(self.out, str):  # what a notebook passes
