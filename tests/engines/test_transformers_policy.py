@@ -325,6 +325,9 @@ def test_models_that_are_none_get_help(tmp_path: Path) -> None:
         policy_engine(f"transformers:{tmp_path}/none")
     with pytest.raises(EngineError, match=r"config\.json: cannot be read"):
         policy_engine(f"transformers:{tmp_path}")
+    (tmp_path / "adapter_config.json").write_text('{"r": 4}')
+    with pytest.raises(EngineError, match=rf"is a LoRA adapter .*`vllm:MODEL\?lora={tmp_path}`"):
+        policy_engine(f"transformers:{tmp_path}")
     (tmp_path / "config.json").write_text('{"model_type": "bert", "max_position_embeddings": 9}')
     metaspace().save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(EngineError, match="cannot be loaded as a causal model"):

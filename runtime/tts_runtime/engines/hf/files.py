@@ -107,11 +107,16 @@ def model_files(name: str, revision: str | None = None, *, weights: bool = True)
     Without `weights`, only what prompts need.
 
     Raises:
-        EngineError: Neither, or no `config.json` in it.
+        EngineError: Neither, or no `config.json` in it, as in the folder of an adapter.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
         folder = _downloaded(name, revision, weights)
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        raise EngineError(
+            f"`{name}` is a LoRA adapter and no model: `vllm:MODEL?lora={folder}` runs MODEL, the "
+            "one that it was trained on, with it; for other engines, merge them into a folder"
+        )
     return ModelFiles(
         name,
         folder,
