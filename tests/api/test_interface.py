@@ -215,3 +215,17 @@ def test_passes_may_be_a_list_or_one() -> None:
     for passes in (["lazy_first"], "lazy_first"):
         settings = tts_runtime.Settings(disabled=passes)
         assert settings.disabled == {"lazy_first"}
+
+
+def test_all_passes_are_those_of_the_executor_too() -> None:
+    """As `--no-pass all`: candidates that no later line reads are drawn, too."""
+    policies = {"policy": "sim"}
+    plan = tts_lang.compile(
+        tts_lang.Source.of("strategy s():\n    return vote (first 1 of (sample 4))\n")
+    )
+    drawn = []
+    for passes in ((), "all"):
+        settings = tts_runtime.Settings(policies=policies, disabled=passes)
+        [result] = tts_runtime.run(plan, ["1 + 1"], settings=settings)
+        drawn.append(result.summary.policy_calls)
+    assert drawn == [1, 4]

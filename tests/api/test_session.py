@@ -248,7 +248,8 @@ def test_a_file_is_read_again_for_each_answer(tmp_path: Path) -> None:
 
     async def edited() -> list[int]:
         calls = []
-        async with tts_runtime.Session({"policy": "sim"}) as session:
+        settings = tts_runtime.Settings(disabled="all")  # a vote that is decided draws all
+        async with tts_runtime.Session({"policy": "sim"}, settings=settings) as session:
             for n in (2, 3):
                 file.write_text(f"strategy mine():\n    return vote (sample {n})\n")
                 response = await session.answer(str(file), "1 + 1")

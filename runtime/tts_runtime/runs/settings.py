@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tts_lang.explain.models import UNKNOWN, Models
+from tts_lang.optimise import ALL
+from tts_lang.optimise.early_exit import PASSES
 from tts_runtime.cluster.ray_cluster import ClusterAddress
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.graders import Grader
@@ -104,8 +106,9 @@ class Settings:
         for what, engines in (("policies", self.policies), ("scorers", self.scorers)):
             if not isinstance(engines, Mapping):
                 raise TypeError(f"{what}: expected a dict, engines by name, not {engines!r:.80}")
-        passes = (self.disabled,) if isinstance(self.disabled, str) else self.disabled
-        object.__setattr__(self, "disabled", frozenset(passes))
+        passes = frozenset((self.disabled,) if isinstance(self.disabled, str) else self.disabled)
+        passes |= frozenset(PASSES if ALL in passes else ())  # those of the executor, too
+        object.__setattr__(self, "disabled", passes)
         object.__setattr__(self, "seeds", distinct_seeds(self.seeds))
         if self.cluster is not None:
             ClusterAddress.parse(self.cluster)
