@@ -58,10 +58,7 @@ def test_each_evaluation_may_have_an_event_loop_of_its_own() -> None:
 
     async def evaluation() -> list[str]:
         texts = ("1 + 1", "2 + 2", "3 + 3")
-        return [
-            each.text
-            for each in await asyncio.gather(*(model.answer(text, repeat=0) for text in texts))
-        ]
+        return [each.text for each in await asyncio.gather(*(model.answer(text) for text in texts))]
 
     first, second = asyncio.run(evaluation()), asyncio.run(evaluation())
     assert first == second

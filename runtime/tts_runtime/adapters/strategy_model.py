@@ -70,7 +70,8 @@ class StrategyModel:
         Args:
             text: The problem.
             name: Its id, where its random streams begin; absent: a digest of the text.
-            repeat: Which time it is asked, from 0: added to the seed; absent: counted.
+            repeat: Which time it is asked, from 0: added to the seed; absent: counted, from 0
+                in each event loop.
 
         Raises:
             AnswerError: The strategy failed.
@@ -88,6 +89,7 @@ class StrategyModel:
         loop = get_running_loop()
         if self._loop is not loop and (self._loop is None or not self._loop.is_running()):
             self._loop, self._turn, self._stale = loop, Lock(), self._session is not None
+            self._repeats.clear()  # an evaluation gives what it gives in a process of its own
         async with self._turn:  # no engine opens before the earlier ones are closed
             if self._stale:
                 self._stale = False
