@@ -126,7 +126,8 @@ def test_c79_a_chat_is_a_problem_with_what_came_before(tmp_path: Path) -> None:
         (turns("user", "assistant", "system", "user"), "in turn"),
         (turns("system"), "no turn of a user"),
         ([{"role": "user"}], "messages with `role` and `content`"),
-        ([{"role": "user", "content": [{"type": "text"}]}], "messages with `role` and `content`"),
+        ([{"role": "user", "content": []}], "messages with `role` and `content`"),
+        ([{"role": "user", "content": [{"type": "image"}]}], "a part that is no text: 'image'"),
         (["hello"], "messages with `role` and `content`"),
     ],
 )
