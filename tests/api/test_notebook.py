@@ -58,4 +58,4 @@ def test_a_notebook_runs_and_shows_tables(tmp_path: Path, monkeypatch: pytest.Mo
     assert "<td>majority</td><td>2</td>" in shown[4]
     assert "did you mean 'majority'" in shown[5]
     assert "open_run" in shown[6]
-    assert "by majority: 4 calls" in shown[7]
+    assert "by majority: 3 calls" in shown[7]

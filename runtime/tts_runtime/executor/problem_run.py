@@ -169,10 +169,8 @@ class Request:
                 run.engine_failed(error)
                 return
             # Nothing is added, and nothing may be (C64).
-            segments = self.node.segments
-            generation = Generation(
-                (), (), Finish.FAILED, segments, halted=True, drawn=error.drawn, error=error
-            )
+            end, cuts = Finish.FAILED, self.node.segments
+            generation = Generation((), (), end, cuts, 0.0, True, error.drawn, error=error)
         if run.error is not None:
             self._keep(future)
             return
