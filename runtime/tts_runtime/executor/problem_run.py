@@ -21,7 +21,6 @@ from typing import Any, TypeAlias, TypeGuard
 from tts_runtime.answers.boundary import settled
 from tts_runtime.engines.base import (
     CandidateError,
-    Finish,
     GenerateRequest,
     Generation,
     NotRecordedError,
@@ -41,6 +40,7 @@ from tts_runtime.executor.requests import (
     Work,
     asked,
     engine_error,
+    failure,
     request_name,
     same_path,
     scored_directly,
@@ -168,9 +168,7 @@ class Request:
             if not run.loses_candidate(error):
                 run.engine_failed(error)
                 return
-            # Nothing is added, and nothing may be (C64).
-            end, cuts = Finish.FAILED, self.node.segments
-            generation = Generation((), (), end, cuts, 0.0, True, error.drawn, error=error)
+            generation = failure(self.node, error)
         if run.error is not None:
             self._keep(future)
             return

@@ -13,6 +13,7 @@ from tts_runtime.engines.base import (
     CandidateError,
     EngineError,
     Fault,
+    Finish,
     GenerateRequest,
     Generation,
     ScorerEngine,
@@ -258,6 +259,19 @@ class Work:
         for reply in found:
             self.scorer_calls += 1
             self.scorer_tokens += reply.tokens
+
+
+def failure(node: Node, error: CandidateError) -> Generation:
+    """What stands for a reply to a node: nothing is added, and nothing may be (C64)."""
+    return Generation(
+        ids=(),
+        logprobs=(),
+        finish=Finish.FAILED,
+        segments=node.segments,
+        halted=True,
+        drawn=error.drawn,
+        error=error,
+    )
 
 
 # ------------------------------------------------------------------ names and sharing
