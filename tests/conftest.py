@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 
@@ -48,6 +49,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """What was collected stays to the end: garbage collection need not look at it again."""
     gc.freeze()
+
+
+def pytest_runtest_teardown() -> None:
+    """A command that a test ran has said for the whole process which messages are shown."""
+    logger = logging.getLogger("tts_runtime")
+    logger.handlers = []
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture
