@@ -78,6 +78,8 @@ PROMPTED: list[tuple[str, dict[str, Any]]] = [
     ("spec_reason", {"accept": 5, "depth": 4}),
     ("forest_of_thought", {"trees": 3, "width": 2, "depth": 3, "agreed": 0.7}),
     ("mctsr", {"rollouts": 4, "readings": 2, "c": 1.0}),
+    ("rstar", {"rollouts": 5, "votes": 3, "c": 1}),
+    ("rstar", {"rollouts": 3, "votes": 2}),
     ("think_twice", {"rounds": 3}),
     ("rci", {"rounds": 2}),
     ("stated_confidence", {"n": 5, "marker": r"boxed\{"}),

@@ -24,7 +24,6 @@ NOT_COMPARED = {
     "phi_decoding": "random numbers behind a look ahead whose cost belongs to the language",
     "planned": "any strategy, behind a prompt",
     "rap": "needs the probability of a reply's first token",
-    "rstar": "five actions of mcts, compared itself, without a public reference implementation",
     "self_eval_decoding": "needs the probability of a reply's first token",
 }
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import inf, log, sqrt
+from math import ceil, inf, log, sqrt
 
+from tests.support.published.asking import ask
 from tests.support.published.choosing import Score, best, by_prm, vote
 from tests.support.published.lab import Lab
 from tests.support.published.path import Path
@@ -82,6 +83,58 @@ def mcts_rollouts(lab: Lab, rollouts: int = 16, width: int = 4, c: float = 1.4) 
     # An end that is found again is one solution: it has one vote.
     distinct = list(dict.fromkeys(played))
     return vote(lab, distinct, lab.outcome)
+
+
+@published
+def rstar(lab: Lab, rollouts: int = 8, votes: int = 8, c: float = 2) -> Path | None:
+    """Actions make nodes, direct answers play them, a peer checks. Qi et al. (2024), 3.2 and 3.3.
+
+    zhentingqi/rStar: rewards are the leading answer's part of all direct answers, a finished node
+    gets its own again, a solution is kept if the peer agrees with it twice of four times. An
+    answer is worth the mean reward of what was kept plus the part of its solutions that was.
+    """
+    root = Node(lab.problem)
+    sure: dict[object, float] = {root: 0.0}
+    questions: set[Node] = set()
+    ends: list[Path] = []
+    for _ in range(rollouts):
+        leaf = root.descend(c)
+        if leaf.path.done:
+            leaf.backup(sure.get(leaf))
+            continue
+        grown = leaf.expand(lab, 1)
+        actions = ["rephrase"] * (leaf is root) + ["ask_again"] * (leaf in questions) + ["ask_sub"]
+        for action in actions:
+            grown += [Node(path, leaf) for path in ask(lab, action, leaf.path, steps=1)]
+        leaf.children = grown
+        questions.add(grown[-1])
+        groups: dict[Path | None, list[Path]] = {}
+        for node in grown:
+            for path in lab.sample(node.path, votes):
+                groups.setdefault(path.parent, []).append(path)
+        for group in groups.values():
+            answers = [answer for path in group if (answer := lab.answer(path)) is not None]
+            leader = vote(lab, group)
+            if leader is not None:
+                sure[leader] = max(map(answers.count, answers)) / votes
+                sure[group[0].parent] = sure[leader]
+                ends.append(leader)
+        for node in grown:
+            if node.path in sure and not node.path.done:
+                sure[node] = sure[node.path]
+            node.backup(sure.get(node))
+    agrees = [0 for _ in ends]
+    for tenths in (2, 3, 4, 5):
+        for place, end in enumerate(ends):
+            shown = ceil(tenths * end.tokens / 10)
+            start = lab.cut_at(end, lambda part, enough=shown: len(part.ids) >= enough)  # type: ignore[misc]
+            second = lab.sample(start, policy="peer")[0]
+            agrees[place] += lab.answer(second) == lab.answer(end)
+    held = [end for end, times in zip(ends, agrees, strict=True) if times >= 2]
+    if not held:
+        return vote(lab, ends, sure.__getitem__)
+    answers = [lab.answer(end) for end in ends]
+    return vote(lab, held, lambda end: sure[end] / len(held) + 1 / answers.count(lab.answer(end)))
 
 
 def _best_by(values: list[tuple[float | None, Path]]) -> Path:
