@@ -42,6 +42,7 @@ ALONE: list[tuple[str, dict[str, Any]]] = [
     ("beacon", {"most": 8, "least": 3, "cost": 0.05}),
     ("leco", {"rounds": 3}),
     ("deer", {"turn": "\\boxed{", "sure": 0.3, "most": 5, "budget": 40}),
+    ("deer", {"turn": "\\boxed{", "sure": 0.99, "most": 1, "budget": 40}),
     ("cards", {"doubt": 1.5, "goal": 0.6, "heat": 0.3, "length": 30, "most": 12}),
     ("multiple_choice", {"n": 5, "choices": "1|2|33"}),
     ("thought_switching_penalty", {"word": "Wait", "penalty": 3, "span": 6, "most": 4}),

@@ -132,12 +132,16 @@ def leco(lab: Lab, rounds: int = 3) -> Path:
 
 @published
 def deer(
-    lab: Lab, turn: str = "Wait", sure: float = 0.95, most: int = 20, budget: int = 16_000
+    lab: Lab, turn: str = "Wait", sure: float = 0.95, most: int = 10, budget: int = 16_000
 ) -> Path:
-    """A trial answer at every turn of the thought; exit when sure. Yang et al. (2025), 3."""
+    """A trial answer at every turn of the thought; exit when sure. Yang et al. (2025), 3.
 
-    def think(path: Path) -> Path:
-        return lab.sample(path, thought=True, stop_at=turn, within=budget, temperature=0)[0]
+    iie-ycx/DEER, vllm-deer.py: the trial is in a box within the thought, which is thought to its
+    end where no trial was sure.
+    """
+
+    def think(path: Path, stop_at: str = turn) -> Path:
+        return lab.sample(path, thought=True, stop_at=stop_at, within=budget, temperature=0)[0]
 
     path = think(lab.thinking)
     for _ in range(most):
@@ -145,13 +149,15 @@ def deer(
             break
         shorter = path.tokens - 1
         before = lab.cut_at(path, lambda kept, enough=shorter: len(kept.ids) >= enough)  # type: ignore[misc]
-        start = lab.force(before, END + "\nFinal Answer:")
-        trial = lab.sample(start, most=32, temperature=0)[0]
+        start = lab.force(before, "\n**Final Answer**\n\\boxed{")
+        trial = lab.sample(start, most=20, stop_at="}", temperature=0)[0]
         drawn = trial.tokens - start.tokens
         if drawn and exp((trial.logprob - start.logprob) / drawn) > sure:
             path = before
         else:
             path = think(path)
+    if path.text.endswith(turn):
+        path = think(path, stop_at="")
     return conclude(lab.again(), path)
 
 
