@@ -65,7 +65,7 @@ PROMPTED: list[tuple[str, dict[str, Any]]] = [
     ("round_trip", {}),
     ("plan_search", {"attempts": 2}),
     ("prover_verifier", {"rounds": 2, "each": 2}),
-    ("cepo", {"n": 2, "m": 2}),
+    ("cepo", {"n": 2, "m": 2, "plans": 3}),
     ("chain_of_code", {"repairs": 2}),
     ("mars", {"agents": 4, "k": 2, "rounds": 2, "fixes": 2}),
     ("tree_of_thoughts_sampled", {"width": 2, "k": 2, "depth": 3}),

@@ -93,15 +93,25 @@ def prover_verifier(lab: Lab, rounds: int = 2, each: int = 3) -> Path:
 
 
 @published
-def cepo(lab: Lab, n: int = 3, m: int = 3) -> Path | None:
-    """Plans, executions, a review of contradictions, a final solution. Cerebras (2024); optillm."""
-    finals = []
+def cepo(lab: Lab, n: int = 3, m: int = 3, plans: int = 6) -> Path | None:
+    """Plans, executions, contradictions settled, a final solution; a rating of 0 or 1.
+
+    Cerebras (2024); optillm, cepo. Its four steps sample at the temperature of the first.
+    """
+    warm: How = {"temperature": 0.55}
+    attempts: list[list[Path]] = []
     for _ in range(n):
-        plans = ask(lab, "plan_steps", lab.problem, m)
-        runs = [ask(lab, "execute", plan)[0] for plan in plans]
-        review = ask_together(lab, "inconsistencies", runs)[0]
-        finals += ask(lab, "settle", review)
-    return best(finals, lambda path: graded(lab, path))
+        drafts = ask(lab, "plan_steps", lab.problem, plans, **warm)
+        whole = [draft for draft in drafts if draft.finish != "length"]
+        runs = [ask(lab, "execute", draft, history=True, **warm)[0] for draft in whole]
+        attempts.append([run for run in runs if run.finish != "length"][:m])
+    attempts.sort(key=lambda runs: not runs)  # those without a plan are answered after the others
+    finals = []
+    for runs in attempts:
+        solutions = runs or lab.sample(lab.problem, temperature=0.1)
+        settled = ask_together(lab, "inconsistencies", solutions, **warm)[0]
+        finals += ask(lab, "settle", settled, **warm)
+    return best(finals, lambda path: judge(lab, "sound", option(yes=1, no=0), path))
 
 
 @published
