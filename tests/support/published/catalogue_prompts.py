@@ -67,13 +67,12 @@ def round_trip(lab: Lab) -> Path:
 
 @published
 def plan_search(lab: Lab, attempts: int = 3) -> Path | None:
-    """Observations, derived ones, ideas, solutions. Wang et al. (2024), section 4; optillm."""
-    seen = pieces(lab, ask(lab, "observe", lab.problem)[0], 3)
-    derived = pieces(lab, ask_together(lab, "derive", seen)[0], 2) if seen else []
-    notes = seen + derived
-    shown = {"notes": "\n\n".join(path.text for path in notes)}
-    ideas = ask(lab, "idea_from", lab.problem, attempts, shown=shown, given=[notes])
-    return vote(lab, [ask(lab, "implement", idea)[0] for idea in ideas])
+    """Observations, derived ones, an idea, a solution. Wang et al. (2024), section 4; optillm."""
+    solutions = []
+    for seen in ask(lab, "observe", lab.problem, attempts):
+        idea = ask(lab, "idea_from", ask(lab, "derive", seen)[0])[0]
+        solutions += ask(lab, "implement", idea)
+    return vote(lab, solutions)
 
 
 @published
