@@ -114,9 +114,13 @@ def group_think(lab: Lab, agents: int = 4, chunk: int = 64, rounds: int = 16) ->
 
 
 @published
-def leco(lab: Lab, rounds: int = 3) -> Path:
-    """Keep what comes before the weakest step, rethink, until twice alike. Yao et al. (2024), 3."""
+def leco(lab: Lab, rounds: int = 3) -> Path | None:
+    """Keep what comes before the weakest step, rethink, until twice alike. Yao et al. (2024), 3.
+
+    starrYYxuan/LeCo, `majorElement`: all answers vote, the first one one and a half times.
+    """
     path = lab.sample(lab.problem)[0]
+    tried = [path]
     before: str | None = ""
     for _ in range(rounds):
         answer = lab.answer(path)
@@ -127,7 +131,8 @@ def leco(lab: Lab, rounds: int = 3) -> Path:
         weakest = scores.index(min(known)) if known else 0
         before = answer
         path = lab.sample(lab.cut(path, weakest))[0]
-    return path
+        tried.append(path)
+    return vote(lab, tried, lambda each: 1.5 if each is tried[0] else 1)
 
 
 @published
