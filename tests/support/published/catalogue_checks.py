@@ -207,7 +207,10 @@ def forest_of_thought(
     least: float = 0.5,
     agreed: float = 0.5,
 ) -> Path | None:
-    """Trees, correction of weak ends, consensus or an expert. Bi et al. (2024), section 3."""
+    """Trees, correction of weak ends, consensus or an expert. Bi et al. (2024), section 3.
+
+    iamhankai/Forest-of-Thought, run_with_mcf.py: consensus is a majority of all trees.
+    """
     forest = [lab.problem for _ in range(trees)]
     for _ in range(depth):
         if all(path.done for path in forest):
@@ -224,7 +227,7 @@ def forest_of_thought(
     notes = [ask(lab, "feedback", path)[0] for path in ends if path not in strong]
     ends = strong + [ask(lab, "improve", note)[0] for note in notes]
     answers = [answer for path in ends if (answer := lab.answer(path)) is not None]
-    if answers and max(map(answers.count, answers)) / len(answers) > agreed:
+    if answers and max(map(answers.count, answers)) / trees > agreed:
         return vote(lab, ends)
     picked = judge_together(lab, "pick_best", chosen_of("Best:", len(ends)), ends)
     return ends[0 if picked is None else int(picked) - 1]
