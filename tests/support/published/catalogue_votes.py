@@ -176,12 +176,13 @@ def self_aggregation(lab: Lab, population: int = 16, k: int = 4, rounds: int = 1
 
 @published
 def multi_agent_debate(lab: Lab, agents: int = 3, rounds: int = 2) -> Path | None:
-    """Agents read the others and update. Du et al. (2023), section 2."""
+    """Agents read the others and update, each in its conversation. Du et al. (2023), section 2."""
     views = lab.sample(lab.problem, agents)
     for _ in range(rounds - 1):
+        seen = [{"others": listed("Candidate", others(views, mine))} for mine in views]
         views = [
-            ask(lab, "debate", mine, shown={"others": listed("Candidate", others(views, mine))})[0]
-            for mine in views
+            ask(lab, "debate", mine, shown=shown, history=True)[0]
+            for mine, shown in zip(views, seen, strict=True)
         ]
     return vote(lab, views)
 
