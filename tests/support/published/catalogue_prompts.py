@@ -6,9 +6,11 @@ from tests.support.published.asking import (
     ask,
     ask_together,
     judge,
+    judge_in_words,
     option,
     pieces,
 )
+from tests.support.published.catalogue_votes import Dice
 from tests.support.published.choosing import average, best, top_of, vote
 from tests.support.published.lab import Lab
 from tests.support.published.path import How, Path
@@ -127,25 +129,45 @@ def chain_of_code(lab: Lab, repairs: int = 2) -> Path:
 
 
 @published
-def mars(lab: Lab, agents: int = 6, k: int = 3, rounds: int = 3, fixes: int = 5) -> Path | None:
-    """Aggregate with the best, verify twice, repair; vote. optillm, mars."""
+def mars(
+    lab: Lab, agents: int = 3, k: int = 3, rounds: int = 3, fixes: int = 5, most: int = 6
+) -> Path | None:
+    """Agents, merged groups, two checks each, repairs while none passes. optillm, mars.
+
+    Where none passes: an answer that two give, else a synthesis of three.
+    """
     read = option(yes=1, no=0)
+    dice = Dice(lab)
 
-    def soundness(path: Path) -> float | None:
-        return average([judge(lab, "sound", read, path, turn) for turn in range(2)])
+    def checked(path: Path) -> tuple[float | None, str]:
+        checks = [judge_in_words(lab, "sound", read, path, turn) for turn in range(2)]
+        words = "\n\n".join(words for _, words in checks)
+        return average([verdict for verdict, _ in checks]), words
 
-    pool = lab.sample(lab.problem, agents)
+    heats = (0.3, 0.6, 1)
+    pool = [lab.sample(lab.problem, temperature=heats[agent % 3])[0] for agent in range(agents)]
     for _ in range(rounds):
-        group = top_of(pool, k, [soundness(path) for path in pool])
-        pool = group + ask_together(lab, "merge", group, agents - k)
+        merged: list[Path] = []
+        for _ in range(2):
+            group = top_of(pool, k, [dice.uniform(path) for path in pool])
+            merged += ask_together(lab, "merge", group, temperature=0.7)
+        pool = [*merged, *pool][:most]
+    checks = [checked(path) for path in pool]
     for _ in range(fixes):
-        wrong = [path for path in pool if (value := soundness(path)) is not None and value < 1]
-        repaired = [
-            ask(lab, "improve", notes)[0]
-            for notes in [ask(lab, "feedback", path)[0] for path in wrong]
+        if any(verdict == 1 for verdict, _ in checks):
+            break
+        pool = [
+            ask(lab, "mend_checked", path, shown={"sound.words": words})[0]
+            for path, (_, words) in zip(pool, checks, strict=True)
         ]
-        pool = [path for path in pool if path not in wrong] + repaired
-    return vote(lab, pool)
+        checks = [checked(path) for path in pool]
+    for path, (verdict, _) in zip(pool, checks, strict=True):
+        if verdict == 1:
+            return path
+    answers = [answer for path in pool if (answer := lab.answer(path)) is not None]
+    if any(answers.count(answer) > 1 for answer in answers):
+        return vote(lab, pool)
+    return ask_together(lab, "merge", pool[:3], temperature=0.3)[0]
 
 
 @published
