@@ -240,25 +240,24 @@ class Node:
     path: Path
     parent: Node | None
     q: Score
-    words: str
     visits: int = 0
     children: list[Node] = field(default_factory=list)
 
 
 @published
 def mctsr(lab: Lab, rollouts: int = 8, readings: int = 3, c: float = 1.4) -> Path | None:
-    """Select by UCT, refine, evaluate, back up. Zhang et al. (2024), section 3.
+    """Select by UCT, criticise, refine, evaluate, back up. Zhang et al. (2024), section 3.
 
+    trotsky1997/MathBlackBox: the criticism is a reply of its own, not the grade's words.
     Of equals the one that was valued last goes first.
     """
 
     def node(path: Path, parent: Node | None) -> Node:
         read = number_after("Grade:", 0, 10)
-        found = [judge_in_words(lab, "grade", read, path, turn) for turn in range(readings)]
-        grades = [grade for grade, _ in found]
+        grades = [judge(lab, "grade", read, path, turn) for turn in range(readings)]
         lowest, mean = least(grades), average(grades)
         q = None if lowest is None or mean is None else (lowest + mean) / 2
-        return Node(path, parent, q, "\n\n".join(words for _, words in found))
+        return Node(path, parent, q)
 
     def visit(current: Node | None) -> None:
         while current is not None:
@@ -276,8 +275,8 @@ def mctsr(lab: Lab, rollouts: int = 8, readings: int = 3, c: float = 1.4) -> Pat
     tree = [root]
     for _ in range(rollouts):
         chosen = tree[ranked([worth(each) for each in tree])[0]]
-        shown = {"grade.words": chosen.words}
-        child = node(ask(lab, "refine_graded", chosen.path, shown=shown)[0], chosen)
+        shown = {"hint": ask(lab, "feedback", chosen.path)[0].text}
+        child = node(ask(lab, "refine_by", chosen.path, shown=shown)[0], chosen)
         chosen.children.append(child)
         tree.append(child)
         visit(child)
