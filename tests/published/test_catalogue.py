@@ -80,6 +80,8 @@ PROMPTED: list[tuple[str, dict[str, Any]]] = [
     ("spec_reason", {"accept": 5, "depth": 4}),
     ("forest_of_thought", {"trees": 3, "width": 2, "depth": 3, "agreed": 0.7}),
     ("mctsr", {"rollouts": 4, "readings": 2, "c": 1.0}),
+    ("rap", {"rollouts": 5, "width": 3, "tries": 3, "depth": 4}),
+    ("rap", {"rollouts": 4, "width": 2, "tries": 2, "depth": 2, "a": 0.3, "c": 0.5}),
     ("rstar", {"rollouts": 5, "votes": 3, "c": 1}),
     ("rstar", {"rollouts": 3, "votes": 2}),
     ("think_twice", {"rounds": 3}),

@@ -23,7 +23,6 @@ NOT_COMPARED = {
     "deep_think": "uncertainty_routed, compared itself, behind two prompts",
     "phi_decoding": "random numbers behind a look ahead whose cost belongs to the language",
     "planned": "any strategy, behind a prompt",
-    "rap": "needs the probability of a reply's first token",
     "self_eval_decoding": "needs the probability of a reply's first token",
 }
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import exp
 from typing import Any, Unpack
 
 from tests.support.published.lab import Lab
 from tests.support.published.path import How, Path
-from tts_lang.plan.graph import Decoding, Judge
+from tts_lang.plan.graph import PROBABILITY_RANKS, Decoding, Judge
 from tts_lang.plan.template import Template
 from tts_runtime.answers.judge_replies import final_text, read
 from tts_runtime.engines.base import GenerateRequest, Limits
@@ -149,6 +150,21 @@ def reading_of(
         if value is not None:
             return value, words
     return None, words
+
+
+def first_token(lab: Lab, name: str, word: str, about: Path) -> float:
+    """The probability that a reply to a judge begins with a word's token; 0 below the likeliest."""
+    text = filled(lab, name, about, {})
+    key = asked_key(f"judge:{name}", [text, 0, 0, 0], [(about.key, len(about.ids))])
+    start = lab.opened(text, key)
+    engine = lab.policies["policy"]
+    for rank in range(min(PROBABILITY_RANKS, len(engine.tokenizer.pieces))):
+        sampling, limits = lab.sampling("policy"), Limits(1)
+        request = GenerateRequest(start.prompt, (), key, sampling, limits, NOTHING, rank)
+        reply = lab.grown(start, request, "policy")
+        if reply.ids == engine.tokenizer.encode(word)[:1]:
+            return exp(reply.logprobs[0])
+    return 0.0
 
 
 def number_after(words: str, low: float, high: float) -> Reader:

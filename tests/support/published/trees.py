@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import ceil, inf, log, sqrt
 
-from tests.support.published.asking import ask
+from tests.support.published.asking import ask, first_token
 from tests.support.published.choosing import Score, best, by_prm, vote
 from tests.support.published.lab import Lab
 from tests.support.published.path import Path
@@ -83,6 +83,85 @@ def mcts_rollouts(lab: Lab, rollouts: int = 16, width: int = 4, c: float = 1.4) 
     # An end that is found again is one solution: it has one vote.
     distinct = list(dict.fromkeys(played))
     return vote(lab, distinct, lab.outcome)
+
+
+@dataclass(slots=True, eq=False)
+class Thought:
+    """A state of RAP: what its step promises, the rewards of its path, its best rollout."""
+
+    path: Path
+    parent: Thought | None = None
+    level: int = 0
+    total: float = 0.0
+    use: float = 0.0
+    hope: float = 0.0
+    worth: float = 0.0
+    visits: int = 0
+    over: bool = False
+    children: list[Thought] = field(default_factory=list)
+
+    def uct(self, c: float) -> float:
+        """The best rollout, or what is hoped for before any, and how seldom it was tried."""
+        parent = self.parent
+        around = log(parent.visits) if parent is not None and parent.visits else 0.0
+        return (self.worth if self.visits else self.hope) + c * sqrt(around / max(1, self.visits))
+
+
+@published
+def rap(
+    lab: Lab,
+    rollouts: int = 10,
+    width: int = 4,
+    tries: int = 8,
+    depth: int = 5,
+    a: float = 0.5,
+    c: float = 1,
+) -> Path | None:
+    """Rollouts by what looks useful, worth their mean reward, at best. Hao et al. (2023), 3.
+
+    llm-reasoners, MCTS and examples/RAP/gsm8k: what a step promises is P(yes)^a 0.8^(1-a) with
+    P(yes) of yes and no alone, its reward the same with the agreement of `tries` answers.
+    """
+    root = Thought(lab.problem)
+    order: list[Thought] = [root]  # of equals the one that was reached last
+    ends: dict[Path, float] = {}
+    for _ in range(rollouts):
+        node = root
+        while node.children:
+            node = max((each for each in order if each.parent is node), key=lambda one: one.uct(c))
+        while not node.over:
+            replies = lab.sample(node.path, tries) if node.level else []
+            answers = [answer for path in replies if (answer := lab.answer(path)) is not None]
+            agreed = max(map(answers.count, answers), default=0)
+            sure = len(answers) / len(replies) if node.path.done else agreed / tries
+            node.total += node.use**a * sure ** (1 - a)
+            node.over = node.path.done or node.level == depth
+            order.remove(node)
+            order.insert(0, node)
+            if node.over:
+                if (leader := vote(lab, replies)) is not None:
+                    ends.setdefault(leader, node.total)
+                break
+            texts = set()
+            for path in lab.sample(node.path, width, steps=1):
+                if path.text in texts:
+                    continue
+                texts.add(path.text)
+                child = Thought(path, node, node.level + 1, node.total)
+                yes = first_token(lab, "useful", "Yes", path)
+                no = first_token(lab, "useless", "No", path)
+                child.use = yes / (yes + no) if yes + no > 0 else 0.5
+                child.hope = child.use**a * 0.8 ** (1 - a)
+                node.children.append(child)
+                order.append(child)
+            node = max(node.children, key=lambda one: one.hope)
+        value = node.total / max(1, node.level)
+        current: Thought | None = node
+        while current is not None:
+            current.worth = max(current.worth, value) if current.visits else value
+            current.visits += 1
+            current = current.parent
+    return vote(lab, list(ends), ends.__getitem__)
 
 
 @published
