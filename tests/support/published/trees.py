@@ -212,8 +212,8 @@ def rstar(lab: Lab, rollouts: int = 8, votes: int = 8, c: float = 2) -> Path | N
     held = [end for end, times in zip(ends, agrees, strict=True) if times >= 2]
     if not held:
         return vote(lab, ends, sure.__getitem__)
-    answers = [lab.answer(end) for end in ends]
-    return vote(lab, held, lambda end: sure[end] / len(held) + 1 / answers.count(lab.answer(end)))
+    claimed = [lab.answer(end) for end in ends]
+    return vote(lab, held, lambda end: sure[end] / len(held) + 1 / claimed.count(lab.answer(end)))
 
 
 def _best_by(values: list[tuple[float | None, Path]]) -> Path:
