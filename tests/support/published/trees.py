@@ -91,7 +91,6 @@ class Thought:
 
     path: Path
     parent: Thought | None = None
-    level: int = 0
     total: float = 0.0
     use: float = 0.0
     hope: float = 0.0
@@ -130,12 +129,13 @@ def rap(
         while node.children:
             node = max((each for each in order if each.parent is node), key=lambda one: one.uct(c))
         while not node.over:
-            replies = lab.sample(node.path, tries) if node.level else []
+            level = node.path.segments.steps
+            replies = lab.sample(node.path, tries) if level else []
             answers = [answer for path in replies if (answer := lab.answer(path)) is not None]
             agreed = max(map(answers.count, answers), default=0)
-            sure = len(answers) / len(replies) if node.path.done else agreed / tries
+            sure = 1 if node.path.done else agreed / tries
             node.total += node.use**a * sure ** (1 - a)
-            node.over = node.path.done or node.level == depth
+            node.over = node.path.done or level >= depth
             order.remove(node)
             order.insert(0, node)
             if node.over:
@@ -147,7 +147,7 @@ def rap(
                 if path.text in texts:
                     continue
                 texts.add(path.text)
-                child = Thought(path, node, node.level + 1, node.total)
+                child = Thought(path, node, node.total)
                 yes = first_token(lab, "useful", "Yes", path)
                 no = first_token(lab, "useless", "No", path)
                 child.use = yes / (yes + no) if yes + no > 0 else 0.5
@@ -155,7 +155,7 @@ def rap(
                 node.children.append(child)
                 order.append(child)
             node = max(node.children, key=lambda one: one.hope)
-        value = node.total / max(1, node.level)
+        value = node.total / max(1, node.path.segments.steps)
         current: Thought | None = node
         while current is not None:
             current.worth = max(current.worth, value) if current.visits else value
@@ -182,7 +182,7 @@ def rstar(lab: Lab, rollouts: int = 8, votes: int = 8, c: float = 2) -> Path | N
             leaf.backup(sure.get(leaf))
             continue
         grown = leaf.expand(lab, 1)
-        actions = ["rephrase"] * (leaf is root) + ["ask_again"] * (leaf in questions) + ["ask_sub"]
+        actions = ["rephrase"] * (leaf is root) + ["redo"] * (leaf in questions) + ["ask_sub"]
         for action in actions:
             grown += [Node(path, leaf) for path in ask(lab, action, leaf.path, steps=1)]
         leaf.children = grown
