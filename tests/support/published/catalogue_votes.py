@@ -238,16 +238,22 @@ def knockout(lab: Lab, n: int = 8, k: int = 3) -> Path:
 def speculative_rejection(
     lab: Lab, n: int = 32, keep: str = "50%", chunk: int = 16, rounds: int = 5
 ) -> Path | None:
-    """After every chunk the lowest-scored part is dropped. Sun et al. (2024), section 4."""
+    """After every chunk the lowest-scored part is dropped. Sun et al. (2024), section 4.
+
+    As in the authors' code, what ended and survived a cut is among the last trajectories.
+    """
     percent = int(keep.rstrip("%"))
     batch = lab.sample(lab.problem, n, tokens=chunk)
+    finished: list[Path] = []
     for _ in range(rounds):
         if all(path.done for path in batch):
             break
         survivors = max(1, -(-len(batch) * percent // 100))
         batch = top_of(batch, survivors, [lab.outcome(path) for path in batch])
+        finished += [path for path in batch if path.done]
         batch = [child for path in batch for child in lab.sample(path, tokens=chunk)]
-    return best([end for path in batch for end in lab.sample(path)], lab.outcome)
+    ends = [end for path in batch for end in lab.sample(path)]
+    return best(ends + finished, lab.outcome)
 
 
 @published
