@@ -108,8 +108,10 @@ def tail(values: Sequence[float], window: int) -> Score:
 
 
 def _filtered_vote(lab: Lab, n: int, keep: int, weight: Scorer) -> Path | None:
-    traces = lab.sample(lab.problem, n, statistics=("confidence",))
-    kept = top(traces, max(1, -(-n * keep // 100)), weight)
+    """The authors' code filters and counts traces that have an answer only."""
+    sampled = lab.sample(lab.problem, n, statistics=("confidence",))
+    traces = [trace for trace in sampled if lab.answer(trace) is not None]
+    kept = top(traces, max(1, -(-len(traces) * keep // 100)), weight)
     return vote(lab, kept, weight)
 
 
