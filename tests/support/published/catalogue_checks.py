@@ -99,6 +99,24 @@ def duels(lab: Lab, pool: Sequence[Path], turn: int = 0) -> list[Score]:
 
 
 @published
+def knockout(lab: Lab, n: int = 8, k: int = 2) -> Path:
+    """Pairs meet k times in each order, the winners continue. Chen et al. (2024), algorithm 1.
+
+    In the authors' code the last of an odd number goes on, and comes first in the next round.
+    """
+    pool = lab.sample(lab.problem, n)
+    while len(pool) > 1:
+        winners = []
+        for start in range(0, len(pool), 2):
+            pair = pool[start : start + 2]
+            turns = [duels(lab, pair, turn) for turn in range(k)]
+            wins = [average(won) for won in zip(*turns, strict=True)]
+            winners.append(pair[ranked(wins)[0]])
+        pool = winners[::-1]
+    return pool[0]
+
+
+@published
 def swiss_tournament(lab: Lab, n: int = 8, rounds: int = 3) -> Path | None:
     """Neighbours in the standings meet; a bye wins. Liu et al. (2025), section 3."""
     pool = lab.sample(lab.problem, n)

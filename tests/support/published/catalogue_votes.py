@@ -22,7 +22,6 @@ from tests.support.published.choosing import (
     best,
     by_prm,
     least,
-    ranked,
     shares,
     top_of,
     vote,
@@ -213,25 +212,6 @@ def genselect(lab: Lab, n: int = 4) -> Path | None:
     pool = lab.sample(lab.problem, n, temperature=0.7)
     picked = judge_together(lab, "pick_best", chosen_of("Best:", n), pool)
     return pool[0 if picked is None else int(picked) - 1]
-
-
-@published
-def knockout(lab: Lab, n: int = 8, k: int = 3) -> Path:
-    """Pairs meet k times, the winners continue. Chen et al. (2024), section 2 (algorithm 1)."""
-    pool = lab.sample(lab.problem, n)
-    while len(pool) > 1:
-        winners = []
-        for start in range(0, len(pool), 2):
-            pair = pool[start : start + 2]
-            read = chosen_of("Best:", len(pair))
-            picks = [judge_together(lab, "pick_best", read, pair, turn) for turn in range(k)]
-            wins = [
-                average([None if p is None else float(p == place) for p in picks])
-                for place in range(1, len(pair) + 1)
-            ]
-            winners.append(pair[ranked(wins)[0]])
-        pool = winners
-    return pool[0]
 
 
 @published
