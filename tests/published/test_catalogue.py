@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.published import algorithms  # noqa: F401  (registers them)
-from tests.support.published.worlds import ROOMY, WORLDS, check
+from tests.support.published.worlds import ROOMY, WORLDS, check, templates
 
 ALONE: list[tuple[str, dict[str, Any]]] = [
     ("best_of_n_outcome", {"n": 6}),
@@ -102,3 +102,8 @@ def test_is_the_published_algorithm(name: str, parameters: dict[str, Any]) -> No
 @pytest.mark.parametrize(("name", "parameters"), PROMPTED)
 def test_is_the_published_algorithm_of_prompts(name: str, parameters: dict[str, Any]) -> None:
     check(name, parameters, ROOMY[:3])
+
+
+def test_genselect_shows_no_thoughts() -> None:
+    """NeMo-Skills parses the reasoning away before it lists the solutions."""
+    assert "{candidates.solution}" in templates()["pick_best"]

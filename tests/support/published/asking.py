@@ -9,7 +9,7 @@ from math import exp
 from typing import Any, Unpack
 
 from tests.support.published.lab import Lab
-from tests.support.published.path import How, Path
+from tests.support.published.path import END, How, Path
 from tts_lang.plan.graph import PROBABILITY_RANKS, Decoding, Judge
 from tts_lang.plan.template import Template
 from tts_runtime.answers.judge_replies import final_text, read
@@ -40,6 +40,11 @@ def filled(lab: Lab, name: str, path: Path | None, shown: Mapping[str, str]) -> 
 def listed(what: str, paths: Sequence[Path]) -> str:
     """Numbered texts."""
     return "\n\n".join(f"{what} {place}:\n{path.text}" for place, path in enumerate(paths, 1))
+
+
+def solution(path: Path) -> str:
+    """The text after the thinking."""
+    return path.text.rpartition(END)[2]
 
 
 def ask(
@@ -111,7 +116,13 @@ def judge_together(
     lab: Lab, name: str, read: Reader, about: Sequence[Path], reading: int = 0
 ) -> float | None:
     """The same about several candidates shown side by side."""
-    text = filled(lab, name, None, {"candidates": listed("Candidate", about)})
+    texts = [solution(path) for path in about]
+    solutions = [f"Candidate {place}:\n{text}" for place, text in enumerate(texts, 1)]
+    shown = {
+        "candidates": listed("Candidate", about),
+        "candidates.solution": "\n\n".join(solutions),
+    }
+    text = filled(lab, name, None, shown)
     return judge_pool(lab, name, read, about, text, reading)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from math import exp
 
-from tests.support.published.asking import ask, ask_together
+from tests.support.published.asking import ask, ask_together, solution
 from tests.support.published.catalogue_votes import Dice
 from tests.support.published.choosing import best, resample, softmax, vote
 from tests.support.published.lab import Lab
-from tests.support.published.path import Path
-from tests.support.published.thinking import END, conclude
+from tests.support.published.path import END, Path
+from tests.support.published.thinking import conclude
 from tests.support.published.worlds import published
 from tts_runtime.engines.base import Partial
 
@@ -43,11 +43,6 @@ def temperature_ladder(lab: Lab, n: int = 13, low: float = 0, high: float = 1.2)
     """One sample a temperature. Wu et al. (2025), section 4."""
     rungs = [low + (high - low) * place / max(n - 1, 1) for place in range(n)]
     return vote(lab, [lab.sample(lab.problem, temperature=rung)[0] for rung in rungs])
-
-
-def solution(path: Path) -> str:
-    """The text after the thinking."""
-    return path.text.rpartition(END)[2]
 
 
 @published

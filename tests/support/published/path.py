@@ -12,6 +12,8 @@ from tts_runtime.steps import NOTHING, StepSplit
 from tts_runtime.streams import UNCLAIMED, Key
 from tts_runtime.tokens import Tokenizer, to_bytes, to_text
 
+#: The delimiter that ends a thought.
+END = "</think>"
 Statistics = tuple[tuple[str, tuple[float, ...]], ...]
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from tests.support.published.asking import ask
 from tests.support.published.lab import Lab
-from tests.support.published.path import How, Path
+from tests.support.published.path import END, How, Path
 from tests.support.published.worlds import published
 from tts_runtime.randomness import draw_key, row_lane
 from tts_runtime.streams import uniform
-
-END = "</think>"
 
 
 def think(lab: Lab, path: Path, within: int | None = None, at_least: int = 0) -> Path:
