@@ -120,18 +120,20 @@ def beam_search_shrink(lab: Lab, n: int = 16, width: int = 4, depth: int = 40) -
     """compute-optimal-tts: every beam that finishes makes the beam narrower by one.
 
     Liu et al. (2025), section 2.2: of all children the best k are kept; those of them that ended
-    are final, and k shrinks by their number.
+    are final, and k shrinks by their number. In its code a beam's equal next steps are one, and no
+    path has more than `depth` steps.
     """
     k = n // width
     ended: list[Path] = []
-    children = lab.sample(lab.problem, n, steps=1)
-    for _ in range(depth):
+    children = _without_duplicates(lab.sample(lab.problem, n, steps=1))
+    for _ in range(depth - 1):
         if not children:
             break
         kept = top(children, k, by_prm(lab))
         ended += _done(kept)
         k -= len(_done(kept))
-        children = [c for beam in _open(kept) for c in lab.sample(beam, width, steps=1)]
+        grown = [lab.sample(beam, width, steps=1) for beam in _open(kept)]
+        children = [child for steps in grown for child in _without_duplicates(steps)]
     return best(ended + children, by_prm(lab))
 
 
