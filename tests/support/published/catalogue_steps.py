@@ -79,7 +79,10 @@ def last_step(path: Path, values: Sequence[float]) -> list[float]:
 
 @published
 def uncertainty_cot(lab: Lab, k: int = 5, doubt: float = 0.3, depth: int = 40) -> Path:
-    """Where a step's entropy is high, sample more and take the surest. Zhu et al. (2025), 3."""
+    """Where a step's entropy is high, sample others and take the surest. Zhu et al. (2025), 3.
+
+    thinkbooster's candidates are new ones; the step that was tried is not among them.
+    """
 
     def entropy(step: Path) -> Score:
         return _mean(last_step(step, step.values("entropy")))
@@ -91,7 +94,7 @@ def uncertainty_cot(lab: Lab, k: int = 5, doubt: float = 0.3, depth: int = 40) -
         steps = lab.sample(path, steps=1, statistics=("entropy",))
         seen = entropy(steps[0])
         if seen is not None and seen > doubt:
-            steps += lab.sample(path, k - 1, steps=1, statistics=("entropy",))
+            steps = lab.sample(path, k, steps=1, statistics=("entropy",))
         unsure = [entropy(step) for step in steps]
         (path,) = top_of(steps, 1, [None if value is None else -value for value in unsure])
     return lab.sample(path, statistics=("entropy",))[0]
