@@ -142,10 +142,11 @@ def reading_of(
     reading: int = 0,
     retries: int = 2,
     policy: str = "policy",
+    temperature: float | None = None,
 ) -> tuple[float | None, str]:
     """A judge's verdict and its words, the last ones if it cannot be read."""
     names = [(path.key, len(path.ids)) for path in about]
-    sampling = lab.sampling(policy)
+    sampling = lab.sampling(policy, temperature)
     settings = (sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p)
     tag = sampling_tag(policy, *settings)
     words = ""

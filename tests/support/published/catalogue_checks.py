@@ -157,10 +157,18 @@ def beacon(lab: Lab, most: int = 32, least: int = 3, cost: float = 0.01) -> Path
 
 @published
 def cisc(lab: Lab, n: int = 10, heat: float = 1) -> Path | None:
-    """Votes weighted by softmax of confidence. Taubenfeld et al. (2025), section 3."""
+    """Votes weighted by softmax of confidence. Taubenfeld et al. (2025), section 3.
+
+    Its code asks once, at temperature 0.
+    """
     pool = lab.sample(lab.problem, n)
     read = number_after("Confidence:", 0, 100)
-    sure = [judge(lab, "sureness", read, path) for path in pool]
+
+    def sureness(path: Path) -> Score:
+        text = filled(lab, "sureness", path, {})
+        return reading_of(lab, "sureness", read, [path], text, retries=0, temperature=0)[0]
+
+    sure = [sureness(path) for path in pool]
     weights = softmax([None if each is None else each / 100 for each in sure], heat)
     return vote(lab, pool, lambda path: weights[pool.index(path)])
 
@@ -210,7 +218,9 @@ def spec_reason(lab: Lab, accept: float = 7, depth: int = 40) -> Path:
             break
         draft = lab.sample(path, policy="small", steps=1)[0]
         text = filled(lab, "utility", draft, {})
-        grade, _ = reading_of(lab, "utility", read, [draft], text, retries=0, policy="big")
+        grade, _ = reading_of(
+            lab, "utility", read, [draft], text, retries=0, policy="big", temperature=0
+        )
         accepted = grade is not None and grade >= accept
         path = draft if accepted else lab.sample(path, policy="big", steps=1)[0]
     return lab.sample(path, policy="big")[0]
