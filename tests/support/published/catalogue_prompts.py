@@ -11,7 +11,7 @@ from tests.support.published.asking import (
     pieces,
 )
 from tests.support.published.catalogue_votes import Dice
-from tests.support.published.choosing import average, best, top_of, vote
+from tests.support.published.choosing import average, best, ranked, top_of, vote
 from tests.support.published.lab import Lab
 from tests.support.published.path import How, Path
 from tests.support.published.revising import graded
@@ -79,16 +79,22 @@ def plan_search(lab: Lab, attempts: int = 3) -> Path | None:
 
 @published
 def prover_verifier(lab: Lab, rounds: int = 2, each: int = 3) -> Path:
-    """Helpful and sneaky provers, a verifier's grades. Kirchner et al. (2024); optillm's pvg."""
-    leader = lab.problem
+    """Helpful and sneaky provers, a verifier's grades. Kirchner et al. (2024); optillm's pvg.
+
+    A later round must beat the best solution of those before.
+    """
+    leader, grade = lab.problem, None
     heat = 0.7
-    for _ in range(rounds):
+    for turn in range(rounds):
         played = [
             path
             for role in ("helpful", "sneaky")
             for path in ask(lab, role, leader, each, temperature=heat)
         ]
-        (leader,) = top_of(played, 1, [graded(lab, path) for path in played])
+        grades = [graded(lab, path) for path in played]
+        place = ranked(grades)[0]
+        if turn == 0 or ranked([grade, grades[place]])[0] == 1:
+            leader, grade = played[place], grades[place]
         heat = heat - 0.1
     return leader
 
