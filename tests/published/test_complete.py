@@ -20,7 +20,7 @@ def test_every_reference_is_of_a_shipped_strategy() -> None:
 #: Strategies of the catalogue without a published form here, and why.
 NOT_COMPARED = {
     "ab_mcts": "random numbers of a walk that may stay: tests/strategies compares what it does",
-    "deep_think": "uncertainty_routed, compared itself, behind two prompts",
+    "deep_think": "uncertainty_routed, compared itself, behind four prompts",
     "phi_decoding": "random numbers behind a look ahead whose cost belongs to the language",
     "planned": "any strategy, behind a prompt",
     "self_eval_decoding": "needs the probability of a reply's first token",

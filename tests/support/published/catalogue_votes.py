@@ -281,7 +281,7 @@ def similarity_consistency(lab: Lab, n: int = 5) -> Path | None:
 @published
 def uncertainty_routed(lab: Lab, n: int = 3, sure: float = 0.7) -> Path | None:
     """Vote if .6 agreement + .4 similarity is enough, else greedy. Gemini (2023); optillm."""
-    pool = lab.sample(lab.problem, n)
+    pool = lab.sample(lab.problem, n, temperature=0.7)
     similarity = average(lab.together("similarity", pool))
     agreed = agreement(lab, pool)
     if similarity is not None and 0.6 * agreed + 0.4 * similarity >= sure:
