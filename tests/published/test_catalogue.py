@@ -70,6 +70,7 @@ PROMPTED: list[tuple[str, dict[str, Any]]] = [
     ("mars", {"agents": 4, "k": 2, "rounds": 2, "fixes": 2, "most": 5}),
     ("mars", {"agents": 2, "k": 3, "rounds": 1, "fixes": 1}),
     ("tree_of_thoughts_sampled", {"width": 2, "k": 2, "depth": 3}),
+    ("tree_of_thoughts_sampled", {"width": 3, "k": 5, "depth": 3}),
     ("auto_think", {}),
     ("sets", {"m": 3, "n": 2}),
     ("reflexion", {"trials": 3, "memory": 1, "enough": 5}),

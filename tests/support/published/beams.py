@@ -65,7 +65,8 @@ def lookahead_search(
     return best(_to_the_end(lab, beams), by_prm(lab))
 
 
-def _without_duplicates(paths: list[Path]) -> list[Path]:
+def without_duplicates(paths: list[Path]) -> list[Path]:
+    """The first path of each text."""
     first: dict[str, Path] = {}
     for path in paths:
         first.setdefault(path.text, path)
@@ -86,7 +87,7 @@ def beam_search_refill(lab: Lab, n: int = 16, width: int = 4, depth: int = 40) -
         steps = 0 if iteration == depth - 1 else 1
         beams = [child for beam, many in active for child in lab.sample(beam, many, steps=steps)]
         completed += _done(beams)
-        survivors = _without_duplicates(_open(beams))
+        survivors = without_duplicates(_open(beams))
         kept = top(survivors, n // width, by_prm(lab))
         if not kept:
             break
@@ -125,7 +126,7 @@ def beam_search_shrink(lab: Lab, n: int = 16, width: int = 4, depth: int = 40) -
     """
     k = n // width
     ended: list[Path] = []
-    children = _without_duplicates(lab.sample(lab.problem, n, steps=1))
+    children = without_duplicates(lab.sample(lab.problem, n, steps=1))
     for _ in range(depth - 1):
         if not children:
             break
@@ -133,7 +134,7 @@ def beam_search_shrink(lab: Lab, n: int = 16, width: int = 4, depth: int = 40) -
         ended += _done(kept)
         k -= len(_done(kept))
         grown = [lab.sample(beam, width, steps=1) for beam in _open(kept)]
-        children = [child for steps in grown for child in _without_duplicates(steps)]
+        children = [child for steps in grown for child in without_duplicates(steps)]
     return best(ended + children, by_prm(lab))
 
 

@@ -8,7 +8,7 @@ from tests.support.published.asking import ask, ask_together, solution
 from tests.support.published.catalogue_votes import Dice
 from tests.support.published.choosing import best, resample, softmax, vote
 from tests.support.published.lab import Lab
-from tests.support.published.path import END, Path
+from tests.support.published.path import Path
 from tests.support.published.thinking import conclude
 from tests.support.published.worlds import published
 from tts_runtime.engines.base import Partial

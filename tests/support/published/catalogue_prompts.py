@@ -10,6 +10,7 @@ from tests.support.published.asking import (
     option,
     pieces,
 )
+from tests.support.published.beams import without_duplicates
 from tests.support.published.catalogue_votes import Dice
 from tests.support.published.choosing import average, best, ranked, top_of, vote
 from tests.support.published.lab import Lab
@@ -178,7 +179,10 @@ def mars(
 
 @published
 def tree_of_thoughts_sampled(lab: Lab, width: int = 5, k: int = 5, depth: int = 10) -> Path | None:
-    """ToT-BFS that samples thoughts. Yao et al. (2023), algorithm 1."""
+    """ToT-BFS that samples thoughts. Yao et al. (2023), algorithm 1.
+
+    In its code a duplicate is worth nothing; here it is left out.
+    """
     read = option(sure=20, likely=1, impossible=0.001)
 
     def value(path: Path) -> float | None:
@@ -188,7 +192,8 @@ def tree_of_thoughts_sampled(lab: Lab, width: int = 5, k: int = 5, depth: int = 
     for _ in range(depth):
         if all(state.done for state in states):
             break
-        grown = [child for state in states for child in lab.sample(state, k, steps=1)]
+        samples = [child for state in states for child in lab.sample(state, k, steps=1)]
+        grown = without_duplicates(samples)
         states = top_of(grown, width, [value(path) for path in grown])
     return best([end for state in states for end in lab.sample(state)], value)
 
