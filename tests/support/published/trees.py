@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import ceil, inf, log, sqrt
 
 from tests.support.published.asking import ask, first_token
+from tests.support.published.beams import without_duplicates
 from tests.support.published.choosing import Score, best, by_prm, vote
 from tests.support.published.lab import Lab
 from tests.support.published.path import Path
@@ -246,25 +247,27 @@ def tree_of_thoughts_dfs(
 ) -> Path | None:
     """Depth first, the most promising child first, hopeless ones pruned. Yao et al. (2023), 4.3.
 
-    Going back is continuing from the deepest open state that is left.
+    As in its code every visited state counts, equal candidates are one, and what has no value is
+    hopeless.
     """
-    score = by_prm(lab)
-    frontier: list[tuple[float | None, Path]] = [(1.0, lab.problem)]
+
+    def score(path: Path) -> float:
+        return by_prm(lab)(path) or 0.0
+
     ends: list[Path] = []
-    for _ in range(most):
-        if not frontier or len(ends) >= wanted:
-            break
-        state = _best_by(
-            [
-                (None if value is None else path.segments.steps + value / 2, path)
-                for value, path in frontier
-            ]
-        )
-        frontier = [pair for pair in frontier if pair[1] is not state]
-        for child in lab.sample(state, k, steps=1):
-            value = score(child)
-            if child.done:
-                ends.append(child)
-            elif value is not None and value >= pruned:
-                frontier.append((value, child))
+    visited = -1  # the problem itself does not count
+
+    def visit(state: Path, value: float) -> None:
+        nonlocal visited
+        if visited == most or len(ends) >= wanted:
+            return
+        visited += 1
+        if state.done:
+            ends.append(state)
+        elif value >= pruned:
+            children = without_duplicates(lab.sample(state, k, steps=1))
+            for child in sorted(children, key=score, reverse=True):
+                visit(child, score(child))
+
+    visit(lab.problem, 1.0)
     return best(ends, score)
