@@ -102,7 +102,7 @@ def duels(lab: Lab, pool: Sequence[Path], turn: int = 0) -> list[Score]:
 def knockout(lab: Lab, n: int = 8, k: int = 2) -> Path:
     """Pairs meet k times in each order, the winners continue. Chen et al. (2024), algorithm 1.
 
-    In the authors' code the last of an odd number goes on, and comes first in the next round.
+    In the authors' code the last of an odd number comes first in the next round.
     """
     pool = lab.sample(lab.problem, n)
     while len(pool) > 1:
