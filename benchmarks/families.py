@@ -81,7 +81,7 @@ FAMILIES = (
         "promising ones. Worth it where single samples rarely reach the answer; with a weak PRM, "
         "or much of it at large n, search finds what the PRM likes rather than what is right. "
         "DVTS keeps its trees apart, which helps where there is budget for many. The files of "
-        "beam search differ in what becomes of finished beams.",
+        "beam search differ in what becomes of finished beams and of equal steps.",
         (
             "beam_search",
             "beam_search_refill",
