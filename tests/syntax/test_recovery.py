@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tts_lang.source import Source
 from tts_lang.syntax import nodes
 from tts_lang.syntax.parser import parse
@@ -107,6 +109,15 @@ def test_numbers_and_quotes_are_mended_and_read_on() -> None:
         nodes.AssignStatement,
         nodes.ReturnStatement,
     ]
+
+
+@pytest.mark.parametrize("arm", ["return vote pool)", ")", '"', ":", "x y"])
+def test_a_line_among_the_arms_of_a_choice_beside_one_that_did_not_parse(arm: str) -> None:
+    """The whole choice is skipped then, a statement of which has been skipped already."""
+    choice = f"    choose by share(pool):\n        above 0.5:\n            {arm}\n"
+    lost = "        retrun first of pool\n        otherwise:\n            return vote pool\n"
+    source = Source.of(f"strategy s():\n    pool = sample 4\n{choice}{lost}    retrun pool\n")
+    assert lines(source) == [5, 9]
 
 
 def test_empty_files_are_fine() -> None:

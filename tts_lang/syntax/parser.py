@@ -312,8 +312,11 @@ class _Run:
     def _report(self, mark: _Mark, index: int) -> None:
         # The failed attempt has changed the parser: go there again.
         parser = _copy(mark.parser)
-        for token in self.tokens[mark.first : index]:
-            parser.feed_token(_for_lark(token))
+        try:
+            for token in self.tokens[mark.first : index]:
+                parser.feed_token(_for_lark(token))
+        except UnexpectedToken:
+            return  # a statement inside did not parse either, which has been reported
         accepts = frozenset(parser.accepts())  # type: ignore[no-untyped-call]
         diagnostic = explain(
             ErrorContext(
