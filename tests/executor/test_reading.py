@@ -13,6 +13,8 @@ from tests.support.judge_replies import (
     BESTS,
     CHOICE,
     CHOICES,
+    GERMAN,
+    GERMANS,
     GRADE,
     GRADES,
     LETTER,
@@ -87,6 +89,7 @@ def test_c34_a_choice_names_one_candidate(spec: Judge, reply: str, place: int | 
     ("spec", "reply", "worth"),
     [(VALUE, *case) for case in VALUES]
     + [(SOUND, *case) for case in SOUNDS]
+    + [(GERMAN, *case) for case in GERMANS]
     + [(VERDICT, *case) for case in VERDICTS]
     + [(RESULT, *case) for case in RESULTS]
     + [(LETTERS, *case) for case in LETTER],

@@ -407,6 +407,14 @@ SOUNDS: list[tuple[str, float | None]] = [
     ("maybe", U),
     ("I know nothing", U),
 ]
+GERMAN = judge("choice", None, options=(("wei\N{LATIN SMALL LETTER SHARP S}", 1), ("nie", 0)))
+GERMANS: list[tuple[str, float | None]] = [
+    ("Das ist wei\N{LATIN SMALL LETTER SHARP S}.", 1),
+    ("WEISS", 1),
+    # Letters that are an `i` in any case, and are folded to something else.
+    ("Verdict: N\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}E", 0),
+    ("n\N{LATIN SMALL LETTER DOTLESS I}e", 0),
+]
 VERDICT = judge("choice", "Verdict:", options=(("likely", 1), ("sure", 2), ("very likely", 3)))
 VERDICTS: list[tuple[str, float | None]] = [
     ("Verdict: likely (not sure)", 1),

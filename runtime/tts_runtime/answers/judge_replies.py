@@ -210,12 +210,13 @@ def _option(
     options: Sequence[tuple[str, float]], text: str, marked: bool, rows: int
 ) -> Reading | None:
     """The number of the word that is the verdict."""
-    worth = {_folded(word): number for word, number in options}
-    # The longer word first: "very likely" is not "likely". "A" is an option, "a" an article.
-    words = "|".join(
-        re.escape(word) if len(word) == 1 else f"(?i:{re.escape(word)})"
-        for word in sorted(worth, key=len, reverse=True)
-    )
+    # The longer word first: "very likely" is not "likely".
+    spelled = sorted(options, key=lambda option: len(option[0]), reverse=True)
+    words = "|".join(_spelled(word) for word, _ in spelled)
+
+    def worth(name: str) -> float:
+        return next(number for word, number in spelled if re.fullmatch(_spelled(word), name))
+
     word = rf"(?<!\w)({words})(?!\w)"
     if marked:
         match = re.compile(_SKIPPED + word).match(text)
@@ -223,17 +224,20 @@ def _option(
             rf"\W{{0,4}}(?:(?:or|and)\b|/)\W{{0,4}}{word}", text[match.end() :]
         ):
             return None
-        return [float(worth[_folded(match[1])])] * rows
+        return [float(worth(match[1]))] * rows
     named = list(re.finditer(word, text))
     for look in (_announced_option, _outer_options, _allowed_options):
-        chosen = {worth[_folded(name)] for name in look(text, word, named)}
+        chosen = {worth(name) for name in look(text, word, named)}
         if chosen:
             return [float(chosen.pop())] * rows if len(chosen) == 1 else None
     return None
 
 
-def _folded(word: str) -> str:
-    return word if len(word) == 1 else word.casefold()
+def _spelled(word: str) -> str:
+    """A word in any case ("weiß" as "WEISS"), a letter as it is: "a" may be an article."""
+    if len(word) == 1:
+        return re.escape(word)
+    return f"(?i:{re.escape(word)}|{re.escape(word.casefold())})"
 
 
 def _announced_option(text: str, word: str, _named: Sequence[re.Match[str]]) -> Iterator[str]:
