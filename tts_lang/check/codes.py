@@ -165,6 +165,13 @@ CODES: tuple[Code, ...] = (
         "`one of` different texts, `avoiding` words. A form is asked of solutions, steps and "
         "tokens, not of thoughts, and not together with `at least` (C77, C78).",
     ),
+    Code(
+        "TTS309",
+        "no text to look for",
+        "`split` looks for the text between pieces, a judge for its marker and its options, a "
+        "scorer for a field: texts with something in them. Options differ in more than their case, "
+        "but for single letters.",
+    ),
     # ------------------------------------------------------------------ control and calls
     Code(
         "TTS401",

@@ -10,7 +10,7 @@ from tts_lang.check.dispatch import Site
 from tts_lang.check.generate import decoding
 from tts_lang.check.prompts import fits_view, template, two_meanings
 from tts_lang.check.scope import Declared
-from tts_lang.check.values import static_number
+from tts_lang.check.values import something, static_number
 from tts_lang.plan.graph import Judge, Scorer
 from tts_lang.syntax import nodes
 from tts_lang.syntax.nodes import JudgeView, ReadKind
@@ -34,6 +34,7 @@ def describe(context: StrategyContext, declared: Declared, imported: bool = Fals
         return _judge(context, declared, node, imported)
     bounds = value_range(context, node.range)
     field = None if node.problem_field is None else node.problem_field.value
+    something(context, field, "the name of the field", node.problem_field or node)
     return Scorer(
         declared.name, gives_steps(declared), node.together, bounds.low, bounds.high, None, field
     )
@@ -64,6 +65,8 @@ def _judge(
     if inputs.numbers:
         context.error("TTS303", "how a judge samples must be known when compiling", node.name)
     reading = node.reading
+    if reading.after is not None:
+        something(context, reading.after.value.strip(), "the marker", reading.after)
     bounds = value_range(context, reading.range)
     options = _options(context, reading)
     low, high = bounds.low, bounds.high
@@ -96,25 +99,34 @@ def _retries(context: StrategyContext, node: nodes.Expression) -> int:
     if value is None:
         return 0
     if value < 0 or value != int(value):
-        context.error("TTS301", f"the number of retries must be whole, not {value:g}", node)
+        what = "be at least 0" if value < 0 else "be whole"
+        context.error("TTS301", f"the number of retries must {what}, not {value:g}", node)
         return 0
     return int(value)
 
 
 def _options(context: StrategyContext, reading: nodes.Reading) -> tuple[tuple[str, float], ...]:
     options: list[tuple[str, float]] = []
+    words: set[str] = set()
     for option in reading.options:
+        word = option.text.value
+        spaced = reading.kind is ReadKind.PROBABILITY  # it may be that of a space
+        something(context, word if spaced else word.strip(), "the text", option.text)
+        folded = word if len(word) == 1 else word.casefold()
+        if folded in words:
+            context.error("TTS309", f'the option "{word}" is there twice', option, "remove one")
+        words.add(folded)
         value: float | None = 1.0
         if option.value is not None:
             value = static_number(context, option.value, "the value of an option")
         elif reading.kind is ReadKind.CHOICE:
             context.error(
                 "TTS218",
-                f'the option "{option.text.value}" needs the number that it stands for',
+                f'the option "{word}" needs the number that it stands for',
                 option,
-                f'`read choice of "{option.text.value}" = 1, ...`',
+                f'`read choice of "{word}" = 1, ...`',
             )
-        options.append((option.text.value, 0.0 if value is None else float(value)))
+        options.append((word, 0.0 if value is None else float(value)))
     return tuple(options)
 
 
@@ -152,6 +164,10 @@ def check_judge(
             reading,
             "a probability is that of one text, for one candidate",
             'write `read probability of "Yes"`',
+        )
+    if kind is ReadKind.PROBABILITY and any(each.value is not None for each in reading.options):
+        _misfit(
+            context, reading, "a probability stands for itself", "remove the `=` and its number"
         )
     if kind is ReadKind.NUMBER and reading.options:
         _misfit(context, reading, "a number has no options", "`read number from 0 to 10`")

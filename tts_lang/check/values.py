@@ -103,6 +103,12 @@ def text(context: StrategyContext, node: nodes.Expression, site: Site) -> Expr:
     return expect(context, scalar(context, node, site), ScalarType.TEXT, node).expr
 
 
+def something(context: StrategyContext, value: object, what: str, node: nodes.SyntaxNode) -> None:
+    """Reports a text to look for that is known to be empty: it is everywhere, or nowhere."""
+    if value == "":
+        context.error("TTS309", f"{what} is empty", node, "write the text to look for")
+
+
 def static(context: StrategyContext, node: nodes.Expression, what: str) -> Typed | None:
     """A scalar that must be known when compiling; `None` after a message, or if it is unknown.
 

@@ -29,6 +29,7 @@ from tts_lang.check.values import (
     number,
     pool,
     scalar,
+    something,
     text,
 )
 from tts_lang.plan import expr as plan
@@ -232,4 +233,7 @@ def _clause(
     if clause.counts and clause.once:
         return count(context, value, clause.called, site.inputs)
     kind = {"number": number, "text": text, "flag": condition}[clause.type or "number"]
-    return kind(context, value, Site(site.inputs) if clause.once else site)
+    written = kind(context, value, Site(site.inputs) if clause.once else site)
+    if clause.type == "text" and isinstance(written, Const):
+        something(context, written.value, "the text", value)
+    return written
