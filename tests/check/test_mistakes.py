@@ -52,6 +52,17 @@ def help_for(line: str, head: str = "") -> str | None:
         ("repeat width times: beams = expand beams by 1 step", "repeat width: beams = expand"),
         ("beams.append(sample 1 step)", "beams = beams + (sample 1 step)"),
         ('force "a.b" in beams  # why', 'force "a.b" into beams  # why'),
+        # What stands in quotes of any kind is not read as a part of the line.
+        ('beams.force("two  spaces, it\'s :)")', 'force "two  spaces, it\'s :)" into beams'),
+        ("force 'Wait! a && b' into beams", 'force "Wait! a && b" into beams'),
+        (
+            "force \u201cit\u2019s 2\u00b2 \u2264 5!\u201d into beams",
+            'force "it\u2019s 2\u00b2 \u2264 5!" into beams',
+        ),
+        ("force \u2018Wait!\u2019 into beams", 'force "Wait!" into beams'),
+        # Signs of word processors and of other keyboards.
+        ("beams = sort beams by \u2212steps \u2013 2 \u00f7 n", "sort beams by -steps - 2 / n"),
+        ("beams \uff1d expand beams by \uff08n\uff09 steps", "beams = expand beams by (n) steps"),
     ],
 )
 def test_a_line_that_would_do_is_shown_whole(line: str, meant: str) -> None:

@@ -28,6 +28,7 @@ from tts_lang.repair.slots import (
     unwrapped,
     value_of,
 )
+from tts_lang.repair.spelling import TEXTS
 from tts_lang.repair.words import FORMS
 
 _SLOT = re.compile(rf"\b({'|'.join(sorted(KINDS, key=len, reverse=True))})\b")
@@ -349,8 +350,9 @@ def _text(
             parts.append(part)
         elif part in values or not part.optional:
             parts += [part.before, values.get(part, part.letter), part.after]
-    text = " ".join(" ".join([*_spaced(parts), *flags, *clauses]).split())
-    return re.sub(r" (?=:)", "", text)
+    pieces = TEXTS.split(" ".join([*_spaced(parts), *flags, *clauses]))
+    pieces[::2] = [re.sub(r" (?=:)", "", re.sub(r"\s+", " ", piece)) for piece in pieces[::2]]
+    return "".join(pieces).strip()
 
 
 def _spaced(parts: Sequence[str]) -> list[str]:

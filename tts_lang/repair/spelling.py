@@ -13,20 +13,16 @@ _TOKEN = re.compile(
     r'"(?:\\.|[^"\\])*"|\d[\d_]*(?:\.\d+)?(?:[eE]-?\d+)?%?|[A-Za-z_]\w*'
     r"|\*\*|[<>=!]==?|<>|->|<-|:=|\.\.|\S"
 )
+#: Splits a line at its texts, which are every second part.
+TEXTS = re.compile(r'("(?:\\.|[^"\\])*")')
 _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"[\u201c\u201d]", '"'),
-    (r"'([^'\"]*)'", r'"\1"'),
     (r"\bf\"", '"'),
     (r"&&?", " and "),
     (r"\|\|", " or "),
     (r"!(?!=)", " not "),
     (r"=<", "<="),
     (r"(?<![=<>!])=>", ">="),
-    ("\u00d7", " x "),
-    ("\u00b2", " ** 2"),
-    ("\u2264", "<="),
-    ("\u2265", ">="),
-    ("\u2260", "!="),
     (r"\^", " ** "),
     (r"^(\w+)\+\+$", r"\1 = \1 + 1"),
     (r"\btop-([pk])\b", r"top_\1"),
@@ -91,26 +87,45 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"([\])])\[(?:0 ?)?: ?([^\]:]+)\]", r"\1 first \2"),
     (r"([\])])\[0\]", r"\1 first"),
 )
+#: Signs that word processors and other keyboards write, the wide ones among them.
+_SIGNS = {code + 0xFEE0: chr(code) for code in range(0x21, 0x7F)}
+_SIGNS |= dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
+_SIGNS |= dict.fromkeys(map(ord, "\u00b7\u22c5"), " * ")
+_SIGNS |= {0xD7: " x ", 0xF7: " / ", 0xB2: " ** 2", 0x2190: "=", 0x3000: " "}
+_SIGNS |= {0x2264: "<=", 0x2265: ">=", 0x2260: "!="}
+#: Texts in any quotes, and an `'s` that closes none.
+_QUOTED = re.compile(
+    r'"(?:\\.|[^"\\])*"|[\u201c\u201d]([^\u201c\u201d"]*)[\u201c\u201d]'
+    r"|(?<=\w)'s\b|'([^'\"]*)'|\u2018([^\u2018\u2019\"]*)\u2019"
+)
 _SPELLED = tuple((re.compile(pattern), new) for pattern, new in _SPELLINGS)
 _OWNED = re.compile(r"\b(?:lambda|for) (\w+)\b")
+
+
+def _straight(match: re.Match[str]) -> str:
+    """A text in straight quotes, as it is: its words are no signs of a language."""
+    if match[0].startswith('"'):
+        return match[0]
+    text = next((each for each in match.groups() if each is not None), None)
+    return "" if text is None else f'"{text}"'
 
 
 def spelled(code: str) -> str:
     """A line with the signs of other languages written as here."""
     code = re.sub(r'\b(\w+)\["(\w+)"\]', r"\1.\2", code)
-    code = re.sub(r"(\w)'s\b", r"\1", code)
-    code = re.sub(r"\b(\w+) ?=> ?(?=[^=]*\b\1\.)", r"lambda \1: ", code)
-    owners = set(_OWNED.findall(code)) - {"_"}
-    parts = re.split(r'("(?:\\.|[^"\\])*")', code)
-    for place in range(0, len(parts), 2):
-        text = parts[place]
+    code = _QUOTED.sub(_straight, code)
+    parts = TEXTS.split(code)
+    lines = [re.sub(r"\b(\w+) ?=> ?(?=[^=]*\b\1\.)", r"lambda \1: ", each) for each in parts[::2]]
+    owners = set(_OWNED.findall(" ".join(lines))) - {"_"}
+    for place, line in enumerate(lines):
+        text = line.translate(_SIGNS)
         for owner in owners:
             text = re.sub(rf"\b{owner}\.", "", text)
         for pattern, new in _SPELLED:
             text = pattern.sub(new, text)
-        parts[place] = text
-    whole = "".join(parts)
-    missing = whole.count("(") - whole.count(")")
+        parts[2 * place] = text
+    whole, outside = "".join(parts), "".join(parts[::2])
+    missing = outside.count("(") - outside.count(")")
     if missing == -1 and whole.endswith(")"):
         return whole[:-1]
     return whole + ")" * missing if 0 < missing < 3 else whole
