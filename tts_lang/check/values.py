@@ -220,7 +220,7 @@ def _no_value(context: StrategyContext, what: str, node: nodes.Expression) -> No
         "TTS301",
         f"{what} has no value: the arithmetic gives a missing number",
         node,
-        "dividing by 0 gives a missing number; so do `log(0)` and `sqrt(-1)`",
+        "dividing by 0 gives a missing number; so do `log(0)`, `sqrt(-1)` and what is above 1e308",
     )
 
 
