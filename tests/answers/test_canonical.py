@@ -51,7 +51,12 @@ DIFFERENT = (
     ("x=1,y=2", "x=2,y=1"),
     (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1&2\end{pmatrix}"),
     ("10 am", "10 pm", "10"),
-    ("5 million", "5"),
+    (
+        "5 million",
+        "5",
+        "5 m\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}llion",
+        "5 gro\u017fs",
+    ),
     ("x>2", r"x\ge 2", "x<2"),
     ("C", "c"),
     ("3 4", "7", "34"),

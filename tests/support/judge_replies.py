@@ -284,6 +284,8 @@ BEST = judge("choice", "Best:")
 BESTS: list[tuple[str, int | None]] = [
     ("Best: 2", 2),
     ("Best: 2 (solution 1 has a slip)", 2),
+    ("Best: the second solution", 2),
+    ("Best: the \N{LATIN SMALL LETTER LONG S}econd solution", U),
     ("Best: Solution 2, since 1 is wrong", 2),
     ("Best: **Solution 2**", 2),
     ("Best: Candidate #2", 2),

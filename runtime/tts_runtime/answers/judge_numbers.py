@@ -73,7 +73,8 @@ _ORDINAL: Final = re.compile(
 )
 _ORDINALS: Final = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 _NTH_CANDIDATE: Final = re.compile(
-    rf"\b({'|'.join(_ORDINALS)})(?=\s+(?:{'|'.join(_CANDIDATES.split())}|one)\b)", re.IGNORECASE
+    # `a`: no long s, which `lower` would leave.
+    rf"\b((?ai:{'|'.join(_ORDINALS)}))(?=\s+(?i:{'|'.join(_CANDIDATES.split())}|one)\b)"
 )
 _CLOSING: Final = re.compile(r"""[*_`~"'$\])}\u2019\u201d]+|\\[)\]]""")
 _OF: Final = re.compile(rf"\s*[(\[]?\s*(?:/|out of|of)\s*[*_]*(?P<end>{_DIGITS})", re.IGNORECASE)

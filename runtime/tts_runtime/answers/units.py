@@ -22,7 +22,9 @@ _MULTIPLIERS = {
 }
 _MULTIPLE = re.compile(
     r"(?<![0-9.,/])(?P<value>[0-9][0-9,]{0,30}(?:\.[0-9]{1,30})?)[ ~]*(?P<text>\\text\{\s*)?"
-    r"(?:(?P<word>hundred|thousand|million|billion|trillion|dozen|lakh|crore|gross(?=\W*$| of\b))"
+    # `a`: letters that are an `i` or an `s` in any case, and that `lower` leaves, are none here.
+    r"(?:(?P<word>(?ai:hundred|thousand|million|billion|trillion|dozen|lakh|crore)"
+    r"|(?ai:gross)(?=\W*$| of\b))"
     r"s?\b(?: of\b)?"
     r"|(?P<sign>[万亿]))",
     re.IGNORECASE,
