@@ -108,6 +108,10 @@ def solution(code: str) -> str:
 SCORES: Sequence[tuple[Mapping[str, object], str, float]] = (
     (HUMAN_EVAL, solution("def inc(xs):\n    return [x + 1 for x in xs]"), 1.0),
     (HUMAN_EVAL, "    return [x + 1 for x in xs]\n", 1.0),  # the rest of the prompt
+    (HUMAN_EVAL, solution("    return [x + 1 for x in xs]"), 1.0),
+    (HUMAN_EVAL, "ys = [x + 1 for x in xs]\n    return ys\n", 1.0),
+    (HUMAN_EVAL, solution("inc = lambda xs: [x + 1 for x in xs]"), 1.0),
+    ({**HUMAN_EVAL, "entry_point": "list"}, solution("from builtins import list"), 0.0),
     (HUMAN_EVAL, solution("def inc(xs):\n    return xs"), 0.0),
     (HUMAN_EVAL, solution("def inc(xs):\n    import os\n    os._exit(0)"), 0.0),
     (HUMAN_EVAL, solution("import sys\nsys.exit(0)"), 0.0),
@@ -124,6 +128,7 @@ SCORES: Sequence[tuple[Mapping[str, object], str, float]] = (
     (MBPP, solution("def f(x):\n    print('noise' * 10**6)\n    return x + 1"), 1.0),
     (MBPP, solution("def f(x):\n    return 2"), 1 / 3),
     (MBPP, solution("import os\ndef f(x):\n    return x + 1 if x != 2 else os._exit(0)"), 2 / 3),
+    (MBPP, solution("def f(x): return x + 1") + solution("print(f(1))\nassert f(1) == 2"), 1.0),
     (MBPP, "I do not know.", 0.0),
     (PAIRS, solution("print(int(input()) + 1)"), 1.0),
     (PAIRS, solution("print(2)"), 0.5),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tts_runtime.engines.sandbox.box import ProgramResult
-from tts_runtime.engines.sandbox.programs import program_in, reply_of
+from tts_runtime.engines.sandbox.programs import continued, definition, program_in, reply_of
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,11 @@ from tts_runtime.engines.sandbox.programs import program_in, reply_of
         ("```python\ncut in the mid", "cut in the mid"),
         ("```python\r\nprint(1)\r\n```\r\n", "print(1)\r"),
         ("```python\n```", ""),
+        ("```\nfirst\n```\n```bash\npython a.py\n```", "first"),
+        # A block that thoughts do not close; a fence that the prompt opened.
+        ("```python\nfirst\nNo.\n```python\nsecond\n```", "second"),
+        ("```python\ns = 1\n    ```python\n    x\n```", "s = 1\n    ```python\n    x"),
+        ("def f(): 1\n```", "def f(): 1"),
         ("", ""),
     ],
 )
@@ -38,10 +43,39 @@ def test_the_last_python_block_is_the_program(text: str, program: str) -> None:
         ("```py\ndef f(): 1\n```\n```py\ndef f(): 2\n```\n```py\nf()\n```", "def f(): 2"),
         ("```py\ndef ff(): 1\n```\n```py\ng()\n```", "g()"),
         ("def f(): 1", "def f(): 1"),
+        ("```py\nasync def f():\n    1\n```\n```py\nf()\n```", "async def f():\n    1"),
+        ("```py\nclass f: 1\n```\n```py\nf()\n```", "class f: 1"),
+        ("```py\nf = g\n```\n```py\nf == 1\n```", "f = g"),
     ],
 )
 def test_the_last_block_that_defines_the_function_is_the_program(text: str, program: str) -> None:
     assert program_in(text, "f") == program
+
+
+@pytest.mark.parametrize(
+    ("rest", "body"),
+    [
+        ("    a\n    b\n", "    a\n    b\n"),
+        ("a\nb", "    a\n    b\n"),
+        ("a\n    b\n", "    a\n    b\n"),
+        ("if a:\n    b\nc", "    if a:\n        b\n    c\n"),
+        ("if a:\n        b\n    c", "    if a:\n        b\n    c\n"),
+        ("if a:\n    b", "    if a:\n        b\n"),
+        ("x = [\n    1]\ny", "    x = [\n        1]\n    y\n"),
+        ("     a\n     b\nprint(1)", "    a\n    b\nprint(1)\n"),
+        ("\ta\n\tif b:\n\t\tc", "    a\n    if b:\n    \tc\n"),
+        ("", "\n"),
+    ],
+)
+def test_the_rest_of_a_function_is_indented_as_its_prompt(rest: str, body: str) -> None:
+    assert continued("def f():\n", rest) == f"def f():\n{body}"
+    assert continued('def f():\n    """f"""\n', rest) == f'def f():\n    """f"""\n{body}'
+
+
+@pytest.mark.parametrize("text", ["\n" * 200_000, "from import " * 20_000, "```\n" * 50_000])
+def test_no_text_takes_long(text: str) -> None:
+    assert isinstance(program_in(text, "f"), str)
+    assert definition(text, "f") is None
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from textwrap import dedent
+from itertools import takewhile
+from textwrap import dedent, indent
 from typing import Final
 
 from tts_runtime.engines.sandbox.box import ProgramResult
@@ -23,35 +24,80 @@ _STOPPED: Final = {
 }
 
 
-def program_in(text: str, function: str = "") -> str:
-    """The last block of code that is marked as Python, else the last block, else all of it.
+def program_in(text: str, *functions: str) -> str:
+    """The last block of code that is marked as Python, else the last without a mark, else the last,
+    else all of it.
 
-    LiveCodeBench takes a model's last block, too. An unclosed block extends to the end. If one of
-    several blocks defines `function`, the last that does counts: an example of its use may follow.
+    LiveCodeBench takes a model's last block, too. An unclosed block extends to the end, or to the
+    next that is marked as Python; a fence that closes what none opened ends the program. If one of
+    several blocks defines one of `functions`, the last that does counts: an example of its use may
+    follow.
     """
     blocks: list[tuple[str, list[str]]] = []
-    fence = ""
+    before: list[str] = []
+    fence, margin = "", 0
     for line in text.split("\n"):
         stripped = line.strip()
-        if fence:
-            if stripped.startswith(fence) and not stripped.strip(fence[0]):
-                fence = ""
-            else:
-                blocks[-1][1].append(line)
-        elif opened := _FENCE.match(stripped):
-            fence = opened[1]
+        opened = _FENCE.match(stripped)
+        if fence and stripped.startswith(fence) and not stripped.strip(fence[0]):
+            fence = ""
+        elif opened and (not fence or (_begins(opened, fence) and _indent(line) <= margin)):
+            fence, margin = opened[1], _indent(line)
             blocks.append((opened[2].lower(), []))
+        elif fence:
+            blocks[-1][1].append(line)
+        elif not blocks:
+            before.append(line)
     if not blocks:
         return text
-    marked = [lines for kind, lines in blocks if kind in _PYTHON] or [lines for _, lines in blocks]
-    programs = [dedent("\n".join(lines)) for lines in marked]
-    defining = [program for program in programs if function and definition(function, program)]
+    if len(blocks) == 1 and fence and not blocks[0][0] and not "".join(blocks[0][1]).strip():
+        return "\n".join(before)
+    kinds = [kind for kind, _ in blocks]
+    best = [kind for kind in kinds if kind in _PYTHON] or [kind for kind in kinds if not kind]
+    programs = [dedent("\n".join(lines)) for kind, lines in blocks if kind in best or not best]
+    defining = [program for program in programs if functions and definition(program, *functions)]
     return (defining or programs)[-1]
 
 
-def definition(function: str, program: str) -> re.Match[str] | None:
-    """Where a program begins to define a function."""
-    return re.search(rf"^\s*def {re.escape(function)}\b", program, re.MULTILINE)
+def _begins(opened: re.Match[str], fence: str) -> bool:
+    """Whether a fence begins a program, in a block that another one opened."""
+    return opened[2].lower() in _PYTHON and opened[1].startswith(fence)
+
+
+def definition(program: str, *names: str) -> re.Match[str] | None:
+    """Where a program begins to define one of these functions."""
+    name = f"(?:{'|'.join(map(re.escape, names))})"
+    return re.search(
+        rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^{name}[ \t]*(?::[^=\n]*)?=(?!=)",
+        program,
+        re.MULTILINE,
+    )
+
+
+def continued(prompt: str, rest: str) -> str:
+    """A prompt that ends in a function, and the rest of it, however it is indented.
+
+    A block of code has lost the indentation of all its lines, a reply that of its first one.
+    """
+    lines = rest.strip("\n").split("\n")
+    if lines[0][:1].strip():
+        following = [line for line in lines[1:] if line.strip()]
+        inner = list(takewhile(lambda line: line[0].isspace(), following))
+        least = min(map(_indent, inner), default=0)
+        opens = lines[0].rstrip()[-1:] in ":([{,\\" and inner and _indent(inner[0]) == least
+        if inner and not opens:
+            lines[0] = " " * least + lines[0]
+        else:
+            lines = [f" {line}" for line in lines]
+    body = list(takewhile(lambda line: not line[:1].strip(), lines))
+    last = prompt.rstrip().rpartition("\n")[2]
+    margin = last[: _indent(last)] + "    " * last.endswith(":")
+    moved = indent(dedent("\n".join(body)), margin).split("\n")
+    return "\n".join([prompt.rstrip(), *moved, *lines[len(body) :]]) + "\n"
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def reply_of(outcome: ProgramResult) -> str:

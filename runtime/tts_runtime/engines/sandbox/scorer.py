@@ -21,12 +21,14 @@ from tts_lang.diagnostics import did_you_mean
 from tts_lang.explain.models import Model
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
 from tts_runtime.engines.sandbox.box import Sandbox, SandboxOptions
-from tts_runtime.engines.sandbox.programs import definition, program_in
+from tts_runtime.engines.sandbox.programs import continued, definition, program_in
 
 _LOGGER = logging.getLogger(__name__)
 
 #: Tests that may take the whole process down; those after one more count as failed.
 _MOST_ENDS: Final = 3
+#: Names in tests that are looked for in programs.
+_MOST_NAMES: Final = 50
 #: Runs the tests after the program, and reports each that passes. The program's output is
 #: discarded, and ending the process is no success; but a malicious program can find the secret word
 #: in this process. What the prompt sets up is a script of its own: a program that begins with
@@ -112,7 +114,7 @@ class ExecScorer(ScorerEngine):
 
     async def _score(self, request: ScoreRequest) -> ScoreReply:
         suite = suite_of(request.fields, self.field)
-        before, program = _parts(request)
+        before, program = _parts(request, suite.scripts)
         passed = await self._scripts(before, program, suite.scripts) + await self._pairs(
             program, suite.pairs
         )
@@ -208,19 +210,29 @@ def _setup(fields: Mapping[str, object]) -> str:
     return "".join(line + "\n" for line in lines if line.strip())
 
 
-def _parts(request: ScoreRequest) -> tuple[str, str]:
+def _parts(request: ScoreRequest, scripts: Sequence[str]) -> tuple[str, str]:
     """What the prompt sets up before the requested function (imports, helpers), and the program;
     the program after all of the prompt, if it is the rest of that function."""
     entry = request.fields.get("entry_point")
     if not isinstance(entry, str):
-        return "", program_in(request.text)
+        return "", program_in(request.text, *_called(scripts))
     program = program_in(request.text, entry)
     prompt = request.fields.get("prompt")
     prompt = prompt if isinstance(prompt, str) else request.problem
-    if not definition(entry, program):
-        return "", prompt + program
-    begin = definition(entry, prompt)
+    imported = re.search(
+        rf"^from .{{1,80}}?\bimport\b.{{1,400}}?\b{re.escape(entry)}\b", program, re.M
+    )
+    if not definition(program, entry) and not imported:
+        return "", continued(prompt, program)
+    begin = definition(prompt, entry)
     return prompt[: begin.start()] if begin else "", program
+
+
+def _called(scripts: Sequence[str]) -> list[str]:
+    """Names that tests call and do not define, as of the function that is asked for."""
+    text = "\n".join(scripts)
+    names = dict.fromkeys(re.findall(r"(?<![\w.])([A-Za-z_]\w*)\s*\(", text))
+    return [name for name in list(names)[:_MOST_NAMES] if not definition(text, name)]
 
 
 def _lines(text: str) -> list[str]:
