@@ -84,11 +84,12 @@ _ENDS = re.compile(
     r"|(?P<weak>(?i:is|be))(?!\W+(?i:option|choice|answer))|(?i:it['’]?s|it is|choose|pick"
     r"|select|(?:option|choice|answer|letter)(?: is)?|go with|going with)\b)"
     rf"[\s:*_]+(?i:(?:option|choice|answer)\s+)?{_NAMED}"
-    r"(?:[.!]?\s*$|,?\s+(?:because|since|as)\b)"
+    r"(?:[.!]?\s*$|,?\s+(?:because|since|as)\b|\s*[–—]\s+(?![0-9(]))"
 )
+_THUS = re.compile(rf"(?i:so|thus|hence|therefore),?\s+{_NAMED}[.!]?$")
 _DENIED = re.compile(
     r"\b(?:and|or|nor)\s*$|(?:n['’]t|\b(?:not|never|cannot|eliminated?|excluded?|rule[sd]? out"
-    r"|reject|than|except|unlike|if|whether|both|either|neither))\b[^,;:]{0,30}$",
+    r"|reject|than|except|unlike|if|whether|both|either|neither))\b(?:(?!\.\s)[^,;:]){0,30}$",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"\n|[。！？]|(?<=[^\W_]{2}[.!?])\s|(?<=[)\]*$0-9][.!?])\s")
@@ -158,7 +159,7 @@ def stated_choice(statement: str) -> str | None:
 def concluded_choice(text: str) -> str | None:
     """The letter that the last sentence of a reply names: `So option C is correct.`"""
     sentence = _SENTENCE.split(text[-MAXIMUM_SENTENCE:].rstrip())[-1].strip()
-    for pattern in (_ENDS, _CORRECT):
+    for pattern in (_ENDS, _CORRECT, _THUS):
         for match in reversed(list(pattern.finditer(sentence))):
             bare = match["bare"]
             if bare and pattern is _ENDS and match["weak"]:

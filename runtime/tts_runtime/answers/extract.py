@@ -47,7 +47,7 @@ _TURN = re.compile(
 )
 # Every phrase (`phrases`) has one of them: looking for them is much faster than for phrases.
 _ASCII_WORDS = ("answer", "correct", "####", "antwort", "resposta", "respuesta", "risposta")
-_PHRASE_WORDS = (*_ASCII_WORDS, "réponse", "ответ", "答", "正解", "结果", "选", "답")
+_PHRASE_WORDS = (*_ASCII_WORDS, "réponse", "ответ", "答", "正解", "结果", "选", "選", "답")
 # Of a chat's template; some engines give them as text.
 _TEMPLATE = re.compile(r"<\|[A-Za-z]\w+\|>|<｜[^｜<>\s]{1,40}｜>|</?s>|<(?:end|start)_of_turn>")
 MAXIMUM_BETWEEN = 80

@@ -28,25 +28,31 @@ _FIRST = r"\n[ \t>]*(?:[-–•]|1[.)])[ \t]"
 _ITEM = r"\n[ \t>]*(?:[-–•]|1[.)](?=[^\n]*\n\s*2[.)]\s))[ \t]+"
 _MARKUP = rf"(?:{_ITEM}|[\s*#_`>\"“”]|\\(?=\"))*"
 # The first characters of all of them: with these, most of a text is passed over at once.
-_STARTS = r"(?=[acfrACFR#<\[\"'选答最正정답оО]|^[ \t>*_])"
+_STARTS = r"(?=[acfjrACFJR][aeinoéAEINOÉ]|[#<\[\"'选選답정答最正оОउউا]|^[ \t>*_])"
 _PHRASE = re.compile(
-    _STARTS + r"(?i:\b(?:final |correct |right )?answers?\b[*_`]*"
+    _STARTS + r"(?i:(?:\b|(?<=__))(?:final |correct |right )?answers?(?:\b|(?=__))[*_`]*"
     r"(?: to (?:the|this|your|part) [^.\n:]{1,80}?| here)?\s*"
     r"(?:[:：]|(?:is|are|=|(?:would|must|should|will|seems to|appears to|has to) be)(?![A-Za-z]))"
-    r"|\bcorrect (?:option|choice)[*_`]*\s*(?:is|:)(?![A-Za-z])"
+    r"|\bcorrect (?:option|choice)s?[*_`]*\s*(?:is|are|:)(?![A-Za-z])"
+    # At the beginning of a line: "Final answer - B", "Answer → 12", "Ans. B".
+    r"|(?:^|(?<=[*_#>])|(?<=[#>] ))(?:(?:final |correct )?answer[*_`]*[ ]*(?:[-–—][ ]|[-=]>|[→⇒])"
+    r"|ans[*_`]*[ ]*(?:[.:]|[-–—][ ]))"
     # In a line of its own.
     r"|\bfinal answer[*_`]*[ ]*(?=\n)|(?P<heading>^[ \t>]*[#*_]+[ \t]*answer[*_`]*[ ]*(?=\n))"
     # GSM8K's line; "#### 2. Verification" and "#### 2nd step" are headings.
     r"|####\s*(?=[-+]?[$\\]?[0-9])(?![0-9]+(?:[.:)][ \t]+\S|(?:st|nd|rd|th)\b))"
-    r"|选(?:项|择)?\s*(?:[是为:：]\s*)?(?=[(（]?[A-J][)）]?(?:(?!\w)|\s*(?:因|是?正确|是?对|选?项)))"
-    r"|答案\s*(?:应该)?[是为:：]+|最终结果[是为:：]+"
+    r"|[选選](?:[项項]|[择擇])?\s*(?:[是为為:：]\s*)?"
+    r"(?=[(（]?[A-J][)）]?(?:(?!\w)|\s*(?:因|是?正[确確]|是?[对對]|[选選]?[项項])))"
+    r"|答案[*_】]*\s*(?:[应應][该該]?|就)?(?:[是为為:：]+|等[于於])|答案】|最[终終][结結]果[是为為:：]+"
     r"|(?<![解回作问問])(?:答え?|正解)\s*(?:は|[:：])|(?<![가-힣])(?:정답|답)\s*(?:은|[:：])"
-    r"|\b(?:antwort|resposta|respuesta|réponse|risposta|ответ)\b[*_`]*"
-    r"(?:\s+(?:corr\w{2,5}|finale?))?\s*(?:(?:ist|lautet|est|es|é|è)\b|[:：])"
+    r"|\b(?:antwort|resposta|respuesta|réponse|risposta|ответ|antwoord|cevap|jawab(?:an)?|jibu"
+    r"|उत्तर|উত্তর|الإجابة|الجواب)(?!\w)[*_`]*(?:\s+(?:corr\w{2,5}|finale?|الصحيحة|الصحيح|النهائية))?"
+    r"\s*(?:(?:ist|lautet|est|es|é|è|is|adalah|ni|هي|هو)(?!\w)|[:：])"
     r"|<answer>(?=\s*+[^\n]{1,100}?\s{0,4}</answer>)"
     r"|\[answer\](?=\s*+[^\n]{1,100}?\s{0,4}\[/answer\])"
     # Of a JSON object, or of Python's.
-    r"|(?P<quote>[\"'])(?:final[_ ]?)?answer(?P=quote)\s*:\s*(?!null\b|None\b)"
+    r"|(?P<quote>[\"'])(?:(?:final|correct|best|my|your)[_ ]?)?answer"
+    r"(?:[_ ](?:choice|letter|option|value))?(?P=quote)\s*:\s*(?!null\b|None\b)"
     r"(?P<json>\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|\[[^\[\]\n]*\]|[-+.\w]+)"
     r"(?=\s*[,}]|\n)"
     r")" + _MARKUP + r":?" + _MARKUP,
@@ -70,7 +76,8 @@ _SURE = re.compile(
 _CONTINUATION = re.compile(
     r",\s+(?!and\b|or\b)(?=[A-Za-z]{2})|，(?=[^\W\d_])"
     r"|\s+\(?(?:because|since|so|as|which|where|when|in total|altogether|therefore|after|out of"
-    r"|weil|porque|pois|parce que|perché)\b"
+    r"|instead of|rather than|to the nearest|rounded|weil|porque|pois|parce que|perché)\b"
+    r"|\s+(?:\(|and\s+)not\b"
     r"|\s+and\s+(?:he|she|it|they|we|I|the|there|this|that)\b"
 )
 # Behind this the answer may begin: what only comments on the words before it is none.
@@ -84,7 +91,8 @@ _VERDICT = re.compile(
 _CLOSING = re.compile(r"(\.?)\\?[\"”]")
 _ADVERB = re.compile(
     r"(?:therefore|thus|hence|then|simply|just|clearly|indeed|given by|equal to|exactly|still|"
-    r"(?:(?:the|la|a|die) )?(?:option|choice|letter|opción|opção|alternativa|réponse)|"
+    r"(?:(?:the|la|a|die) )?(?:option|choice|letter|opción|opção|alternativa|réponse|letra|lettre"
+    r"|lettera|buchstabe)|(?:la|el|le|il|die|o)(?= [(*]*[A-J](?![\w'’]))|"
     r"it(?:['’]s| is)(?! not)|obviously|found to be|(?:most )?likely|probably)[,:]?\s+",
     re.IGNORECASE,
 )
@@ -112,7 +120,8 @@ _NEXT_ITEM = re.compile(
     r"\.?[ \t]*\n\s*(?:[-–•*]|[0-9]{1,2}[.)])[ \t]+(?=[$\\][^\n]*[$)\]]\.?[ \t]*(?:\n|$))"
 )
 _IS = re.compile(r"\s(?:is|are|equals|be|=)\s+(?:equal to\s+|exactly\s+)?")
-_TAG = re.compile(r"</?[A-Za-z][\w-]*>")
+# Tags, and the calculations that GSM8K's solutions note: "9 * 2 = <<9*2=18>>18".
+_TAG = re.compile(r"</?[A-Za-z][\w-]*>|<<[^<>\n]{1,100}>>")
 _CJK = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7a3\uff0c\uff1b]+")
 # What surrounds the lines of one formula.
 _LINES = re.compile(
