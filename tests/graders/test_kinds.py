@@ -77,6 +77,17 @@ CHOICES = {"choices": ["12 cm", "a mole", "Mercury", "none of these"]}
         ("number", "5 \u03a9", "5", True),
         ("number", "5 \u00b5m", "5", True),
         ("number", "500nm", "500", True),
+        ("number", "12,5", "12.5", True),
+        ("number", "3.2 \\times 10^{-5} M", "3.2e-5", True),
+        ("number", "0.5 M", "0.5", True),
+        ("number", "5M", "5", False),
+        ("number", "10^{-3} m", "0.001", True),
+        ("number", "-0,125 m", "-0.125", True),
+        ("number", "12.5", "12,5", True),
+        ("number", "1,250", "1250", True),
+        ("number", "1,250", "1.25", False),
+        ("number", "(1,5)", "1.5", False),
+        ("number", "1,5,2", "1.5", False),
         ("number", "10pm", "10", False),
         ("choice", "B", "B", True),
         ("choice", "(b)", "B", True),
@@ -173,7 +184,12 @@ def test_a_judge_is_asked_until_it_gives_a_verdict() -> None:
     silent = JudgeGrader(ScriptedPolicy(["Hm."] * 3))
     found = graded(silent, "4", "5")
     assert (found.correct, found.kind) == (None, "no verdict")
-    assert graded(JudgeGrader(ScriptedPolicy(["Verdict: correct"])), "4", "4") == Grade(True)
+    for reply in (
+        "Verdict: correct",
+        "The verdict is: correct",
+        r"Verdict: \boxed{\text{correct}}",
+    ):
+        assert graded(JudgeGrader(ScriptedPolicy([reply])), "4", "4") == Grade(True)
 
 
 def test_the_prompt_of_a_judge_is_checked(tmp_path: Path) -> None:

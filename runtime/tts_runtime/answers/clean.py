@@ -68,6 +68,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         # Thousands separators, before the spacing commands that make them go.
         (r"(?<=[0-9])(?:\{,\}|,\\!|\\,|\{\\,\}|\{ \})\s*(?=[0-9]{3}(?![0-9]))", ""),
         # Layout.
+        (r"^<([^<>]*,[^<>]*)>$", r"(\1)"),
         (r"\\left\s*<", "("),
         (r"\\right\s*>", ")"),
         (r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|rm|it|sf|tt)(?![A-Za-z])|[_^]\{\s*\}", " "),
@@ -116,6 +117,10 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\lt(?![A-Za-z])", "<"),
         (r"\\gt(?![A-Za-z])", ">"),
         (r"\\(?:approxeq|simeq|doteq|thickapprox)(?![A-Za-z])", r"\\approx "),
+        (r"\\var(epsilon|phi|theta|rho|sigma|kappa)(?![A-Za-z])", r"\\\1 "),
+        (r"\\text\s*\{\s*((?:arc|co?)?tg)\s*\}", r"\\\1 "),
+        (r"\\(arc)?tg(?![A-Za-z])", r"\\\1tan "),
+        (r"\\co?t(?:g|an)(?![A-Za-z])", r"\\cot "),
         (r"\\colon(?![A-Za-z])|\\ratio(?![A-Za-z])", ":"),
         (r"\\mid(?![A-Za-z])", "|"),
         (r"\\ast(?![A-Za-z])", "*"),
@@ -140,8 +145,10 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         # Signs of money and percent.
         (r"\\text\{\s*\\?([%$])\s*\}", r"\\\1"),
+        (r"(?<![A-Za-z\\])(?:US|CA|AU|HK|NZ|[ACS])\s?\\?\$\s*(?=[0-9])", ""),
+        (r"\\(?:pounds|euro|yen)(?![A-Za-z])", ""),
         (r"\\?\$|[€£¥₹¢]|(?<=[0-9}])\s*\\?%(?=\s*(?:$|[,.;)\]\\$]))", ""),
-        (r"^(?:USD|EUR|GBP|Rs\.?)\s*(?=[0-9])", ""),
+        (r"^(?:USD|EUR|GBP|CAD|AUD|JPY|CNY|RMB|INR|CHF|Rs\.?)\s*(?=[0-9])", ""),
         # Plain notation.
         (r"(?<=[0-9])\.(?=\s*[-+*/^)])", ""),
         (r"\*\*", "^"),
@@ -171,6 +178,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"([\[(][^\[\]()]*,[^\[\]()]*)\[(?=\s*(?:$|\\(?:cup|setminus)(?![A-Za-z])))", r"\1)"),
         (r"(?<![A-Za-z])\s*[aA]\.?\s?[mM]\.?(?=\s*\}?$)", " am"),
         (r"(?<![A-Za-z])\s*[pP]\.?\s?[mM]\.?(?=\s*\}?$)", " pm"),
+        (r"^([0-9]{1,2}):00(?= [ap]m$)", r"\1"),
         (r"(?<=[0-9])\s*(?:\^\s*\{?)?\s*(?:\\text\{\s*)?(?:st|nd|rd|th)(?:\s*\})*$", ""),
         (r"\{:\}", ":"),
         (r"(?<![0-9:.])0(?=[0-9]:[0-9]{2}(?![0-9:]))", ""),
@@ -245,7 +253,15 @@ _RUN = re.compile(r"[^()\[\]{}]+")
 _LOOSE = re.compile(r"(?:,\s|;)\s*(?=[-+0-9A-Za-z])")
 _THOUSANDS = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9]|,[0-9])")
 # A system of equations without conditions.
-_CASES = re.compile(r"\\begin\{cases\}((?:(?!\\begin|\\end|&).)*)\\end\{cases\}")
+_CASES = re.compile(
+    r"\\begin\{(?:cases\}(?!.*&)|aligned\}|align\*?\}|gathered\}|split\})((?:(?!\\begin|\\end).)*)"
+    r"\\end\{(?:cases|aligned|align\*?|gathered|split)\}"
+)
+# Sets in braces without backslashes.
+_PLAIN_SET = re.compile(
+    r"(?:^|(?<=\\cup)|(?<=\\cup ))\{([^{}]*)\}(?=\s*\\cup(?![A-Za-z]))|(?<=\\cup)\s*\{([^{}]*)\}$"
+    r"|^\{(\s*[a-z]\s*(?::|\||\\mid(?![A-Za-z]))[^{}]*)\}$"
+)
 _COMMA_SPACE = re.compile(r"(?<=[0-9]),\s+(?=[0-9]{3}(?![0-9]))")
 _SPACE = re.compile(r"\s+")
 # A space that separates neither two words nor two numbers means nothing ("2 e5" is not "2e5").
@@ -302,12 +318,15 @@ def _clean_once(text: str, dropped: list[str]) -> str:
         dropped += _signs(text)
     if r"\\" in text and not _SINGLE.search(text.replace(r"\\", "")) and _DOUBLED.search(text):
         text = text.replace(r"\\", "\\")
-    text = _unwrap(_SPACE.sub(" ", to_latex(text)).strip())
+    text = _SPACE.sub(" ", to_latex(text)).strip()
+    if "{" in text:
+        text = _PLAIN_SET.sub(lambda match: rf"\{{{match[match.lastindex or 1]}\}}", text)
+    text = _unwrap(text)
     text = number_of(text) or from_program(text)
     text = repeating_decimals(multiply_out(_GROUPS.sub(_join_groups, grouped(text))))
     if _TRIGONOMETRIC.search(text) is not None:
         text = _ANGLE.sub(r"(\\frac{\1\\pi}{180})", text)
-    text = _CASES.sub(lambda match: match[1].strip().replace(r"\\", ", "), text)
+    text = _CASES.sub(_system, text)
     text = _BASE_NAME.sub(lambda match: f"_{{{_NUMBER_NAMES.index(match[1]) + 2}}}", text)
     for pattern, replacement in _RULES:
         if pattern.search(text) is None:  # most of them; a search is faster than `sub`
@@ -321,6 +340,12 @@ def _clean_once(text: str, dropped: list[str]) -> str:
         dropped.append(unit)
     text = _words(text)
     return _drop_spaces(brace_arguments(text))
+
+
+def _system(match: re.Match[str]) -> str:
+    """The lines of a system as a list; those that continue with an equals sign are one chain."""
+    lines = match[1].replace("&", " ").strip().rstrip("\\").replace(r"\\", ", ")
+    return re.sub(r",\s*(?==)", " ", lines)
 
 
 def _signs(text: str) -> list[str]:

@@ -24,7 +24,8 @@ _COMMANDS = frozenset(
         r"\frac \sqrt \pi \infty \cdot \times \div \sin \cos \tan \cot \sec \csc \arcsin \arccos "
         r"\arctan \sinh \cosh \tanh \ln \log \exp \le \ge \ne \alpha \beta \gamma \delta \epsilon "
         r"\theta \lambda \mu \nu \rho \sigma \tau \phi \varphi \psi \omega \zeta \eta \kappa \xi "
-        r"\Delta \Omega \Phi \Psi \Sigma \Lambda \Theta \binom \lfloor \rfloor \lceil \rceil",
+        r"\Delta \Omega \Phi \Psi \Sigma \Lambda \Theta \iota \upsilon \chi \Gamma \Xi \Pi "
+        r"\Upsilon \hbar \ell \binom \lfloor \rfloor \lceil \rceil",
     )
 )
 _COMMAND = re.compile(r"\\(?:[A-Za-z]+|.)")

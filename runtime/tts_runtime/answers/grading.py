@@ -24,6 +24,10 @@ _PERCENT = re.compile(r"\\?%|percent|pct")
 _BASE = re.compile(r"(-?[0-9][0-9A-F]*|[A-F][0-9A-F]*)_\{[0-9]+\}")
 _DECIMAL_COMMA = re.compile(r"-?(?:0,[0-9]+|[1-9][0-9]*,(?:[0-9]{2}|[0-9]{4,}))")
 _DECIMAL = re.compile(r"(?<![0-9])[0-9]*\.([0-9]+)|[0-9][eE]-?[0-9]")
+_PLAIN_COMMA = re.compile(r"(?:[A-Za-z]=)?-?[0-9]+,[0-9]+")
+_POINT = re.compile(r"[A-Z]'?(\(.+,.+\))")
+# What contests ask for: "Find m + n."
+_SUM = re.compile(r"[A-Za-z](?:\+[A-Za-z])+=(.+)")
 _COLLECTIONS = (StructureKind.LIST, StructureKind.SET, StructureKind.UNION)
 
 
@@ -65,11 +69,24 @@ def _grade(answer: str, gold: str) -> bool:
     texts = clean(answer), clean(gold)
     if all(map(_WHOLE.fullmatch, texts)):
         return False  # different, and no reason to load a computer algebra system
-    left, right = map(_structure, texts)
+    left, right = _structure(_as_asked(answer, *texts)), _structure(texts[1])
     if {left.kind, right.kind} == {StructureKind.WORDS, StructureKind.SCALAR}:
         # Letters side by side are a product where the other answer is a formula.
         left, right = (Structure(StructureKind.SCALAR, text) for text in texts)
     return same(left, right)
+
+
+def _as_asked(written: str, answer: str, gold: str) -> str:
+    """A cleaned answer in the notation of the gold answer, where that decides how it is read."""
+    value = number_value(number_key(gold) or "")
+    if value is not None and value.denominator > 1 and _PLAIN_COMMA.fullmatch(answer):
+        # A list of whole numbers is no fraction, unless a space shows that it is one.
+        return answer if ", " in written else answer.replace(",", ".")
+    total = _SUM.fullmatch(answer)
+    if total is not None and is_constant(gold):
+        return total[1]
+    point = _POINT.fullmatch(answer)
+    return point[1] if point is not None and gold.startswith("(") else answer
 
 
 def _structure(cleaned: str) -> Structure:
@@ -80,7 +97,7 @@ def _structure(cleaned: str) -> Structure:
 def _percent_value(percent: str, plain: str) -> bool:
     if not _PERCENT.search(percent) or _PERCENT.search(plain):
         return False
-    value = number_value(number_key(clean(percent)) or "")
+    value = number_value(canonical(percent))
     return value is not None and canonical(plain) == str(value / 100)
 
 

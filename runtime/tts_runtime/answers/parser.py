@@ -68,10 +68,11 @@ _ROUNDED = {r"\lfloor": sympy.floor, r"\lceil": sympy.ceiling}
 _MIXED = re.compile(r"\\frac \{ [0-9]+ \} \{ [0-9]+ \}")
 _GREEK = re.compile(
     r"\\(?:alpha|beta|gamma|delta|epsilon|theta|lambda|mu|nu|rho|sigma|tau|phi|varphi|psi|omega|"
-    r"zeta|eta|kappa|xi|Delta|Omega|Phi|Psi|Sigma|Lambda|Theta)"
+    r"zeta|eta|kappa|xi|iota|upsilon|chi|Delta|Omega|Phi|Psi|Sigma|Lambda|Theta|Gamma|Xi|Pi|Upsilon|"
+    r"hbar|ell)"
 )
 # Letters that name functions when a bracket follows.
-_FUNCTION_NAMES = frozenset("fghFGHPQO")
+_FUNCTION_NAMES = frozenset(["\\Gamma", "\\zeta", *"fghFGHPQO"])
 
 
 def parse(text: str) -> Any:

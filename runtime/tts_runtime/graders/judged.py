@@ -37,7 +37,9 @@ _REPLY: Final = 4096
 #: The first try is greedy; later ones sample, so that they can differ.
 _TRIES: Final = 3
 _SLOT: Final = re.compile(r"\{([a-z_]+)\}")
-_VERDICT: Final = re.compile(r"verdict\W{0,10}(in)?correct\b", re.IGNORECASE)
+_VERDICT: Final = re.compile(
+    r"verdict(?:\s+is)?(?:\W|boxed|text(?:bf)?){0,12}(in)?correct\b", re.IGNORECASE
+)
 
 
 class JudgeGrader(Grader):

@@ -20,9 +20,12 @@ from tts_runtime.graders.base import Grader, Submission
 RELATIVE = 1e-6
 # Directly at the number as well, where letters are factors elsewhere; `10pm` is a time.
 _UNIT = re.compile(
-    r"(?<=[0-9])\s*(?!pm)(?:[fpnuµμmkMGT]|\\mu\s*)?"
+    r"(?<=[0-9}])\s*(?!pm)(?:[fpnuµμmkMGT]|\\mu\s*)?"
     r"(?:[mgsAVWJNFHKCLlTΩΩ]|Pa|Hz|mol|eV|\\Omega)\s*$"
+    r"|(?<=[0-9}])\s+M\s*$"  # mol/L; `5M` may be millions
 )
+#: A decimal comma: one that groups no digits.
+_COMMA = re.compile(r"^[^\w(\[{]*(?:0,[0-9]+|[0-9]+,(?:[0-9]{1,2}|[0-9]{4,}))(?![0-9,])[^0-9,]*$")
 #: A label as it is written before a choice; a letter in any other company.
 _LABEL = re.compile(r"[*(\[]{0,3}([A-Z])[*)\].:]{0,4}")
 _LETTER = re.compile(r"[\W_]{0,3}([A-Za-z])[\W_]{0,3}")
@@ -113,6 +116,8 @@ async def number_of(text: str) -> Fraction | None:
     if len(text) > MAXIMUM_LENGTH:
         return None
     text = _UNIT.sub("", text)
+    if _COMMA.search(text):
+        text = text.replace(",", ".")
     key = number_key(text) or number_key(clean(text))
     value = None if key is None else number_value(key)
     if value is not None:
