@@ -54,6 +54,13 @@ LABELLED = list(zip(CHOICES, "ABC", strict=True))
         {"question": "q", "choices": CHOICES, "reward_model": {"ground_truth": "B"}},
         {"question": "q", "choices": CHOICES, "answer": 1.0},
         {"question": "q", "choices": str(CHOICES), "answer": "1"},
+        {"question": "q", "choices": str(CHOICES), "answer": "1.0"},
+        {"question": "q", "choices": str(CHOICES), "label": "1.0"},
+        {"question": "q", "options": [*CHOICES, None, ""], "answer": 1},
+        {"question": "q", "options": dict(zip("ABCDE", [*CHOICES, None, None], strict=True))}
+        | {"answer": "B"},
+        {"question": "q", "options": {"A": "Mars", "B": None, "C": "Jupiter", "D": "Venus"}}
+        | {"answer": "C"},
         {"question": "q", "A": "Mars", "B": "Jupiter", "C": "Venus", "answer": "B"},
         {"Question": "q", "A": "Mars", "B": "Jupiter", "C": "Venus", "D": "", "Answer": " B "},
         {"question": "q", "A": "Mars", "B": "Jupiter", "C": "Venus", "answer_idx": "B"},
@@ -85,6 +92,8 @@ def test_choices_are_part_of_the_text_and_the_answer_is_a_letter(row: dict[str, 
         ({"opa": "3", "opb": "5", "cop": -1}, "q\n\nA. 3\nB. 5", None),
         ({"opa": "3", "opb": "5", "choices": ["x", "y"], "answer": "B"}, "q\n\nA. x\nB. y", "B"),
         ({"choices": ["$1$", "$2$"], "answer": "1"}, "q\n\nA. $1$\nB. $2$", "1"),
+        ({"choices": ["2.0", "1.0"], "answer": "1.0"}, "q\n\nA. 2.0\nB. 1.0", "B"),
+        ({"choices": ["x", None, "y"], "answer": "7"}, "q", "7"),
     ],
 )
 def test_columns_are_choices_only_if_it_is_plain(

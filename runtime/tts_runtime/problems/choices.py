@@ -39,6 +39,7 @@ class Choices:
             raw, answer = int(raw), str(int(raw))
         if answer is None:
             return None
+        answer = self._whole(answer)
         if self.labels:
             label = _label(answer)
             if label in self.labels:
@@ -49,6 +50,11 @@ class Choices:
             if answer in names:
                 return ascii_uppercase[names.index(answer)]
         return ascii_uppercase[int(answer)] if self._is_index(answer) else answer
+
+    def _whole(self, text: str) -> str:
+        """`2` for `2.0`, as tables write whole numbers of a column with gaps, if no choice is."""
+        whole = re.fullmatch(r"([0-9]{1,2})\.0", text)
+        return text if whole is None or text in self.texts else whole[1]
 
     def _is_index(self, answer: str) -> bool:
         """Whether a text is an index, as tables have it, and not the number of a choice."""
@@ -72,6 +78,7 @@ class Choices:
 
     def named_by(self, value: object) -> str | None:
         """The letter of the choice that a value names; None if it names none."""
+        value = self._whole(value) if isinstance(value, str) else value
         if isinstance(value, str) and re.fullmatch(r"[0-9]{1,2}", value):
             # No text of an answer: an index, also if a choice holds this number.
             value = value if value in self.texts else int(value)
@@ -106,10 +113,8 @@ def choices_in(value: object) -> Choices | None:
             value = ast.literal_eval(value.strip())  # how tables write lists
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             return None
-    texts, labels = _texts_and_labels(value)
-    if not 2 <= len(texts) <= len(ascii_uppercase):
-        return None
-    if any(each is None or each == [] or not str(each).strip() for each in texts):
+    texts, labels = _filled(*_texts_and_labels(value))
+    if not 2 <= len(texts) <= len(ascii_uppercase) or not all(map(_is_filled, texts)):
         return None
     written = [str(each).strip() for each in texts]
     if labels is None:
@@ -148,7 +153,19 @@ def columns(row: Mapping[str, Any], gold: object) -> dict[str, Any] | None:
 
 
 def _is_filled(value: object) -> bool:
-    return value is not None and value == value and bool(str(value).strip())
+    return value is not None and value == value and value != [] and bool(str(value).strip())
+
+
+def _filled(texts: list[Any], labels: list[str] | None) -> tuple[list[Any], list[str] | None]:
+    """Without the places that a table fills up in rows with fewer choices than others.
+
+    Without labels, only those at the end: a gap before them would count for an index.
+    """
+    if labels is None:
+        last = max((place for place, text in enumerate(texts) if _is_filled(text)), default=-1)
+        return texts[: last + 1], None
+    pairs = [each for each in zip(texts, labels, strict=True) if _is_filled(each[0])]
+    return [text for text, _ in pairs], [label for _, label in pairs]
 
 
 def labels(text: str, answer: object) -> bool:
