@@ -81,6 +81,8 @@ class FieldNames:
         "gold_answer",
         "gt_answer",
         "ground_truth",
+        "ground_truth_answer",
+        "answer_number",
         "expected_answer",
         "expected",
         "correct_answer",

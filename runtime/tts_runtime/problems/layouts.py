@@ -90,13 +90,16 @@ class _Mbpp(Layout):
 
 
 class _InTwoParts(Layout):
-    """A text and a question about it: SVAMP (Patel et al. 2021), ASDiv (Miao et al. 2020), AGIEval.
+    """A text and a question about it: SVAMP (Patel et al. 2021), ASDiv (Miao et al. 2020), AGIEval,
+    OlympiadBench (He et al. 2024), SQuAD, RACE, LogiQA.
 
     ASDiv's answers have their unit in brackets, `9 (apples)`, which is left out.
     """
 
+    _BEFORE = ("body", "passage", "context", "article")
+
     def fits(self, row: Mapping[str, Any]) -> bool:
-        return len(self._parts(row)) == 2
+        return len(self._parts(row)) > 1
 
     def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
         parts = self._parts(row)
@@ -108,11 +111,12 @@ class _InTwoParts(Layout):
         return usual
 
     def _parts(self, row: Mapping[str, Any]) -> list[str]:
-        """The names of both, in order; fewer if the row has a whole problem, or not both."""
+        """The names of both, in order; none if the row has a whole problem, or no question."""
         filled = _filled(row)
-        if "problem" in filled or not ("body" in filled or "passage" in filled):
+        question = next((filled[name] for name in ("question", "query") if name in filled), None)
+        if "problem" in filled or question is None:
             return []
-        return [filled[name] for name in ("body", "passage", "question") if name in filled]
+        return [*(filled[name] for name in self._BEFORE if name in filled), question]
 
 
 class _Arc(Layout):

@@ -35,6 +35,8 @@ _FOREIGN: Final[Sequence[tuple[bytes, str]]] = (
     (b"SQLite format 3\0", "an SQLite database: export its table as CSV or JSONL"),
     (b"PK\x03\x04", "a ZIP archive or an Excel file: unpack it, or save the sheet as CSV"),
     (b"ARROW1", "an Arrow file: save it as Parquet"),
+    (b"\xff\xff\xff\xff", "an Arrow stream, as `datasets` keeps them: save it as Parquet"),
+    (b"FEA1", "a Feather file: save it as Parquet"),
     (b"\x89HDF", "an HDF5 file: save it as Parquet or JSONL"),
     (b"\x28\xb5\x2f\xfd", "compressed with Zstandard: decompress it, or use gzip"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it"),
