@@ -6,10 +6,12 @@ import json
 import os
 import re
 import ssl
+from base64 import b64encode
 from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import certifi
@@ -60,7 +62,8 @@ class Connections:
 
         Raises:
             aiohttp.ClientError: The connection broke (`broken`).
-            Transient, EngineError: A redirect leads nowhere.
+            Transient, EngineError: A redirect leads nowhere, or the address or the environment's
+                proxy is none.
         """
         session = self._open()
         headers = {"accept-encoding": "gzip", **self._key.headers()}
@@ -69,9 +72,23 @@ class Connections:
             headers["content-type"] = "application/json"
         here = URL(self._address.with_query(url))
         for _ in range(_REDIRECTS):
-            response = await session.request(
-                method, here, data=data, headers=headers, allow_redirects=False
-            )
+            proxy, password = (None, {}) if self._address.local else _proxy(here)
+            try:
+                response = await session.request(
+                    method,
+                    here,
+                    data=data,
+                    # Without encryption there is no CONNECT: the proxy reads the request itself.
+                    headers=headers | password if here.scheme == "http" else headers,
+                    allow_redirects=False,
+                    proxy=proxy,
+                    proxy_headers=password,
+                )
+            except UnicodeError:
+                raise EngineError(
+                    f"server {self._address.base}: `{here.host}` is no name of a machine: a part "
+                    "of it is empty or too long"
+                ) from None
             location = response.headers.get("location")
             if location is None or response.status not in (301, 302, 303, 307, 308):
                 return response
@@ -113,19 +130,46 @@ class Connections:
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=min(_CONNECT, self._timeout), sock_read=self._timeout
                 ),
-                trust_env=not self._address.local,
                 max_line_size=_HEADER,
                 max_field_size=_HEADER,
             )
         return self._session
 
 
+def _proxy(here: URL) -> tuple[URL | None, dict[str, str]]:
+    """The proxy that the environment names for an address, if any, and the header of its password.
+
+    aiohttp's own look-up reads passwords from `.netrc`, too, where the key's header would stand.
+
+    Raises:
+        EngineError: It is of a kind that is not supported.
+    """
+    named = getproxies().get(here.scheme)
+    if not named or proxy_bypass(here.host or ""):
+        return None, {}
+    try:
+        proxy = URL(named if "://" in named else f"http://{named}")
+    except ValueError:
+        proxy = URL()
+    if proxy.scheme not in ("http", "https") or not proxy.host:
+        kind = f"of kind `{proxy.scheme}`" if proxy.scheme and proxy.host else "no address"
+        raise EngineError(
+            f"the proxy in the environment variable {here.scheme}_proxy is {kind}: name an HTTP "
+            f"proxy, or unset it, or let NO_PROXY={here.host}"
+        )
+    word = b64encode(f"{proxy.user or ''}:{proxy.password or ''}".encode()).decode()
+    password = {} if proxy.user is None else {"proxy-authorization": f"Basic {word}"}
+    return proxy.with_user(None), password
+
+
 def broken(error: aiohttp.ClientError, timeout: float) -> Transient:
     """A failed connection as an error; `timeout`: see `Connections`."""
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         why = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-        said = concealed(str(getattr(why, "strerror", None) or why))
-        return Away(f"cannot be reached ({said or 'no connection in time'})")
+        said = concealed(str(getattr(why, "strerror", None) or why)) or "no connection in time"
+        if isinstance(error, aiohttp.ClientProxyConnectionError):
+            said = f"through the environment's proxy {error.host}:{error.port}: {said}"
+        return Away(f"cannot be reached ({said})")
     if isinstance(error, aiohttp.ServerTimeoutError):
         return Transient(f"said nothing for {timeout:g} seconds (?timeout)")
     said = concealed(str(error))
@@ -163,8 +207,19 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
 
 
 def _certificates() -> ssl.SSLContext:
-    """Those that the environment names, else those that come with Python's packages."""
+    """Those that the environment names, else those that come with Python's packages.
+
+    Raises:
+        EngineError: They cannot be read.
+    """
     file, folder = (os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
     if file or folder:
-        return ssl.create_default_context(cafile=file, capath=folder)
+        try:
+            return ssl.create_default_context(cafile=file or None, capath=folder or None)
+        except OSError as error:
+            name = "SSL_CERT_FILE" if file else "SSL_CERT_DIR"
+            raise EngineError(
+                f"the certificates in the environment variable {name} (`{file or folder}`) cannot "
+                f"be read ({error.strerror or error}): correct or unset it"
+            ) from error
     return ssl.create_default_context(cafile=certifi.where())
