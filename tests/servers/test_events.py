@@ -101,3 +101,29 @@ def test_counts_may_come_late(between: int) -> None:
     with serving(chats_only(answer)) as server:
         result = result_of(server, plan_of('return sample 1 stop at "never"'))
     assert result.summary.policy_tokens == 2 * 77
+
+
+STOPS: dict[str, list[tuple[str, str | None]]] = {
+    "every piece": [("It is ", "stop"), ("\\boxed{4", "stop"), ("2}.", "stop")],
+    "an empty first piece": [("", "stop"), ("It is ", None), ("\\boxed{42}.", None)],
+    "all but the last": [("It ", "STOP"), ("is \\boxed{4", "STOP"), ("2}.", None), ("", "STOP")],
+}
+
+
+@pytest.mark.parametrize("counted", [False, True])
+@pytest.mark.parametrize("kind", STOPS)
+def test_a_stop_with_every_piece_ends_no_answer(kind: str, counted: bool) -> None:
+    def answer(asked: Asked) -> Reply:
+        if not asked.body.get("stream"):
+            return chat(RIGHT)
+        usage = {"usage": {"prompt_tokens": 5, "completion_tokens": 9}} if counted else {}
+        return Reply(
+            events=tuple(
+                {"choices": [{"delta": {"content": text}, "finish_reason": finish}], **usage}
+                for text, finish in STOPS[kind]
+            )
+        )
+
+    with serving(chats_only(answer)) as server:
+        result = result_of(server, plan_of('return sample 1 stop at "never"'), "attempts=1")
+    assert [each.answer for each in result.answers] == ["42"] * len(PROBLEMS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -193,6 +194,7 @@ def test_steps_are_those_of_the_text() -> None:
             ]
         },
         {"choices": [{"text": "a", "finish_reason": "abort"}]},
+        {"choices": [{"text": "a", "finish_reason": "network_error"}]},
     ],
 )
 def test_replies_that_make_no_sense_are_asked_for_again(reply: object) -> None:
@@ -255,3 +257,25 @@ def test_a_gate_passes_a_given_place_on_when_its_taker_is_cancelled() -> None:
         return entered
 
     assert asyncio.run(main()) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("said", "finish"),
+    [
+        ({"finish_reason": "sensitive"}, "filter"),  # Zhipu
+        ({"finish_reason": "content_filtered"}, "filter"),  # Bedrock
+        ({"finish_reason": "guardrail_intervened"}, "filter"),
+        ({"finish_reason": "SPII"}, "filter"),  # Gemini
+        ({"finish_reason": "model_context_window_exceeded"}, "length"),  # Bedrock, Zhipu
+        ({"finish_reason": "time_limit"}, "length"),  # watsonx
+        ({"finish_reason": "end_turn"}, "stop"),
+        ({"finish_reason": None, "finishReason": "stop"}, "stop"),  # Gemini
+    ],
+)
+def test_reasons_of_an_end_in_words_of_other_servers(said: dict[str, Any], finish: str) -> None:
+    assert read({"choices": [{"message": {"content": "so far"}, **said}]}).finish == finish
+
+
+def test_an_empty_text_hides_no_message() -> None:
+    choice = {"text": "", "message": {"content": "2"}, "finish_reason": "stop"}
+    assert read({"choices": [choice]}).text == "2"

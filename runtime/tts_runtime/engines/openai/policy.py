@@ -236,19 +236,33 @@ class OpenAIPolicy(PolicyEngine):
         finish: str | None = None
         usage: Usage | None = None
         if body.get("stream"):
+            last: Chunk | None = None
             async with aclosing(self._client.events(url, body)) as events:
                 try:
                     async for event in events:
                         chunk = read(event, piece=True, bare=pending.bare)
-                        pending.take(chunk)
-                        finish, usage = finish or chunk.finish, chunk.usage or usage
-                        if finish and chunk.usage:
-                            return finish
-                        if pending.tracker.done and finish is None:
+                        usage = chunk.usage or usage
+                        if last is None and chunk.finish != "stop":
+                            pending.take(chunk)
+                            finish = finish or chunk.finish
+                        elif last is None:
+                            last = chunk
+                        elif chunk.spoken:
+                            # Some servers say `stop` with every piece (Gemini's models).
+                            pending.take(replace(last, finish=None, stop=None))
+                            last = replace(chunk, finish=chunk.finish or last.finish)
+                        if last is not None:
+                            finish = last.finish
+                        counts = chunk.finish is None and not chunk.spoken
+                        if finish and chunk.usage and (last is None or counts):
+                            break
+                        if pending.tracker.done and (finish is None or last is not None):
                             return "stop"
                 except Transient:
                     if finish is None:  # otherwise only the counts are missing
                         raise
+            if last is not None:
+                pending.take(replace(last, usage=usage))
             if finish is None and (finish := pending.unsaid(usage)):
                 pending.take(Chunk("", (), finish, None, None))
         else:

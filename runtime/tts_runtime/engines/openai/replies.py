@@ -17,14 +17,27 @@ from tts_runtime.engines.http.retry import Spoilt, Transient
 #: vLLM's name of a token by its id.
 _NUMBERED: Final = "token_id:"
 #: Servers' names for the reason of a reply's end.
-_CUT: Final = frozenset(("length", "max_tokens", "max_output_tokens", "model_length"))
+_CUT: Final = frozenset(
+    (
+        "length",
+        "max_tokens",
+        "max_output_tokens",
+        "model_length",
+        "model_context_window_exceeded",
+        "time_limit",
+    )
+)
 _WITHHELD: Final = frozenset(
     (
         "content_filter",
+        "content_filtered",
+        "guardrail_intervened",
         "safety",
+        "sensitive",
         "recitation",
         "blocklist",
         "prohibited_content",
+        "spii",
         "refusal",
         "tool_calls",
         "tool_use",
@@ -32,7 +45,7 @@ _WITHHELD: Final = frozenset(
     )
 )
 _GIVEN_UP: Final = frozenset(
-    ("abort", "aborted", "error", "cancelled", "insufficient_system_resource")
+    ("abort", "aborted", "error", "cancelled", "insufficient_system_resource", "network_error")
 )
 #: Fields of servers for a model's thoughts.
 _THOUGHTS: Final = ("reasoning_content", "reasoning", "thinking")
@@ -98,6 +111,11 @@ class Chunk:
     told: bool = False
     numbered: bool = False
 
+    @property
+    def spoken(self) -> bool:
+        """Whether the model wrote something in it."""
+        return bool(self.text or self.thought or self.tokens)
+
 
 def read(reply: Any, *, piece: bool = False, bare: bool = False) -> Chunk:
     """A reply of either interface, or a piece of a streamed one.
@@ -135,11 +153,8 @@ def read(reply: Any, *, piece: bool = False, bare: bool = False) -> Chunk:
         ),
         "",
     )
-    if choice.get("text") is not None:
-        text = _text(choice, "text")
-    else:
-        text = _text(message, "content") or _text(message, "refusal")
-        thought = thought or _thought_part(message.get("content"))
+    text = _text(choice, "text") or _text(message, "content") or _text(message, "refusal")
+    thought = thought or _thought_part(message.get("content"))
     logprobs = choice.get("logprobs")
     known = logprobs if isinstance(logprobs, Mapping) else {}
     ids = choice.get("token_ids")
@@ -176,7 +191,7 @@ def _finish(choice: Mapping[str, Any]) -> str | None:
     Raises:
         Transient: The server gave up.
     """
-    finish = choice.get("finish_reason")
+    finish = choice.get("finish_reason") or choice.get("finishReason")  # Gemini's
     problem = choice.get("error")
     if problem:
         message = problem.get("message") if isinstance(problem, Mapping) else problem
