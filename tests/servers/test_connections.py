@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.servers.test_behaviours import ARITH, RIGHT, chats_only, serving
-from tests.support.scripted_server import chat
+from tests.support.scripted_server import Asked, Reply, ScriptedServer, chat
 from tests.support.tts_run import Command
+from tts_runtime.engines.http.address import parse_address
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +72,38 @@ def test_certificates_that_cannot_be_read(
     code, _, said = tts_run("greedy", *ARITH, "--policy", "openai:https://127.0.0.1:9/v1#m")
     assert code == 2
     assert "the certificates in the environment variable SSL_CERT_FILE" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("http://h:8000", "http://h:8000/v1"),
+        ("http://h:8000/v1/", "http://h:8000/v1"),
+        ("http://h/llm", "http://h/llm/v1"),
+        ("http://h/v1/chat/completions", "http://h/v1"),
+        ("http://h/v1/completions/", "http://h/v1"),
+        ("http://h/models", "http://h/models/v1"),
+        ("http://h/models/chat/completions", "http://h/models"),  # Azure
+        ("http://h/inference/chat/completions", "http://h/inference"),
+        ("https://h/v1beta/openai/", "https://h/v1beta/openai"),  # Gemini
+        ("https://h/v1/projects/p/endpoints/openapi", "https://h/v1/projects/p/endpoints/openapi"),
+        ("https://h/vllm/v2x", "https://h/vllm/v2x/v1"),
+    ],
+)
+def test_addresses_as_people_have_them(url: str, base: str) -> None:
+    assert parse_address(url, f"{url}#m").base == base
+
+
+def test_an_address_that_got_a_version_says_so_if_nothing_is_there(tts_run: Command) -> None:
+    def answer(asked: Asked) -> Reply:
+        return chat(RIGHT) if asked.path == "/api/chat/completions" else Reply({}, 404)
+
+    with ScriptedServer(answer).running() as server:
+        url = f"openai:{server.root}/api{{}}#m?context=512"
+        code, _, said = tts_run("greedy", *ARITH, "--policy", url.format(""))
+        assert code == 2
+        assert (
+            f"{server.root}/api/v1: HTTP 404: {{}}; if that is no address of it, write"
+            in " ".join(said.split())
+        )
+        assert tts_run("greedy", *ARITH, "--policy", url.format("/chat/completions"))[0] == 0

@@ -6,6 +6,7 @@ A key never appears in a command line, a run directory or a message.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
@@ -17,6 +18,9 @@ from tts_runtime.engines.base import EngineError
 DEFAULT_KEY = "OPENAI_API_KEY"
 #: Shorter texts are words (`EMPTY`, as in vLLM's documentation), not secrets.
 _SECRET = 6
+#: Ends of addresses that are copied from examples for `curl`.
+_ENDPOINT = re.compile(r"/+(chat/)?completions$")
+_VERSION = re.compile(r"v\d+(alpha|beta)?\d*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +32,14 @@ class Address:
         base: Of the OpenAI interface: `http://host:8000/v1`.
         model: As the server calls it; empty: its only one.
         query: Query string of every request: `api-version=2024-10-21`.
+        guessed: The user wrote no version at its end, and no endpoint.
     """
 
     root: str
     base: str
     model: str
     query: str = ""
+    guessed: bool = False
 
     def with_query(self, url: str) -> str:
         """A URL with the query string."""
@@ -55,6 +61,8 @@ class Address:
 
 def parse_address(written: str, text: str, api_version: str | None = None) -> Address:
     """The address of an engine name.
+
+    Without a version in its path it gets `/v1`, unless it is that of an endpoint.
 
     Args:
         written: The whole engine name, for messages.
@@ -90,6 +98,8 @@ def parse_address(written: str, text: str, api_version: str | None = None) -> Ad
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     place = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
     path = parts.path.rstrip("/")
+    endpoint = _ENDPOINT.search(path)
+    path = path if endpoint is None else path[: endpoint.start()]
     head, slash, last = path.rpartition("/")
     query = "" if api_version is None else f"api-version={quote(api_version, safe='')}"
     if slash and last.startswith("v") and last[1:].isdigit():
@@ -99,7 +109,9 @@ def parse_address(written: str, text: str, api_version: str | None = None) -> Ad
             return Address(place + path, place + path, model or last, query)
         base = f"{place}{path.removesuffix('/openai')}/openai/deployments/{model}"
         return Address(base, base, model, query)
-    return Address(place + path, f"{place}{path}/v1", model)
+    versioned = any(map(_VERSION.fullmatch, path.split("/")))  # Gemini: `/v1beta/openai`
+    added = "" if versioned or endpoint is not None else "/v1"
+    return Address(place + path, place + path + added, model, guessed=endpoint is None)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

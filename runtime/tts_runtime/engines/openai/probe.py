@@ -297,6 +297,9 @@ async def find_interface(
         raise EngineError(
             f"server {client.address.base}: `{served.model}` returns only empty replies"
         )
+    if failure.status == 404 and client.address.guessed:
+        hint = "; if that is no address of it, write the whole one: URL/chat/completions#MODEL"
+        raise Refused(f"{failure}{hint}", failure.status, failure.words, failure.raw)
     raise failure
 
 
