@@ -129,7 +129,11 @@ def test_names_of_a_vocabulary_are_no_tokens() -> None:
         (Reply({"object": "error", "message": "odd", "code": 400}), "HTTP 400: odd"),
         (Reply([{"error": {"message": "bad key", "code": 401}}]), "HTTP 401: bad key"),
         (Reply({"error": {"message": "m", "type": "invalid_request_error"}}), "HTTP 400: m"),
-        (Reply({"choices": None}), "choices: there are none"),
+        (
+            refused("Provider returned error", 404, metadata={"raw": "no images"}),
+            "Provider returned error: no images",
+        ),
+        (Reply({"choices": None, "status_msg": "no credit"}), '"status_msg": "no credit"'),
         (Reply({"choices": []}), "choices: there are none"),
         (Reply({"choices": [{"text": "a"}, {"text": "b"}]}), "choices: 2 of them"),
         (Reply({"choices": [None]}), "choices.0: NoneType"),
@@ -303,6 +307,11 @@ REFUSALS: Mapping[str, Callable[[str], Reply]] = {
         400,
     ),
     "groq": lambda name: refused(f"property '{name}' is unsupported"),
+    "openrouter": lambda name: refused(
+        "Provider returned error",
+        code=400,
+        metadata={"raw": json.dumps({"error": {"message": f"Unsupported parameter: {name}"}})},
+    ),
     "text": lambda name: Reply(f"unknown field `{name}`".encode(), 400),
     "under 200": lambda name: refused(f"`{name}` is not supported", 200, code=400),
 }

@@ -100,12 +100,26 @@ def words_of(found: Any) -> Words:
     code, kind, field = (inner.get(name) for name in ("code", "type", "param"))
     if code is None:
         code = inner.get("status")
+    reason = _line(reason if isinstance(reason, str) else str(reason))
+    field = field if isinstance(field, str) else ""
+    behind = _behind(inner)
+    if behind is not None and behind.reason:
+        reason, field = f"{reason}: {behind.reason}", field or behind.field
     return Words(
-        _line(reason if isinstance(reason, str) else str(reason)),
+        reason,
         code if isinstance(code, int | str) and not isinstance(code, bool) else None,
         kind if isinstance(kind, str) else "",
-        field if isinstance(field, str) else "",
+        field,
     )
+
+
+def _behind(error: Mapping[str, Any]) -> Words | None:
+    """What the server behind a router says: OpenRouter's own message is always the same."""
+    metadata = error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, Mapping) else None
+    if isinstance(raw, str):
+        return words_in(raw.encode("utf-8", "replace"))
+    return words_of(raw) if isinstance(raw, Mapping) else None
 
 
 def _line(text: str) -> str:

@@ -6,12 +6,14 @@ malformed reply is requested again.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from tts_lang.printable import concealed
 from tts_runtime.engines.http.retry import Spoilt, Transient
 
 #: vLLM's name of a token by its id.
@@ -49,6 +51,9 @@ _GIVEN_UP: Final = frozenset(
 )
 #: Fields of servers for a model's thoughts.
 _THOUGHTS: Final = ("reasoning_content", "reasoning", "thinking")
+#: Characters of a reply of another form that are looked at for secrets, and shown.
+_LOOKED_AT: Final = 100_000
+_SHOWN: Final = 160
 #: More tokens than any window holds.
 _MOST: Final = 10**9
 
@@ -132,7 +137,8 @@ def read(reply: Any, *, piece: bool = False, bare: bool = False) -> Chunk:
     if piece and not choices:
         return Chunk("", (), None, None, usage)
     if not isinstance(choices, list) or not choices:
-        raise _unknown("choices: there are none")
+        said = concealed(json.dumps(dict(reply))[:_LOOKED_AT])[:_SHOWN]
+        raise _unknown(f"choices: there are none; it is {said}")
     if len(choices) > 1:
         raise _unknown(f"choices: {len(choices)} of them, where one was asked for")
     choice = choices[0]
