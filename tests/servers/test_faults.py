@@ -13,7 +13,7 @@ from tests.servers.conftest import Subject, requests_for
 from tests.support.server import Fault, first, sim_server
 from tts_runtime.engines.base import CandidateError, EngineError, Finish, Generation, Limits
 from tts_runtime.engines.base import Fault as Reason
-from tts_runtime.engines.http.retry import Schedule, retry_after
+from tts_runtime.engines.http.retry import Schedule, retry_after, wait_in
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.policy import OpenAIPolicy
 from tts_runtime.engines.options import parse_name
@@ -41,6 +41,31 @@ def test_retry_after_in_seconds_is_kept(vllm: Subject) -> None:
     vllm.server.faults = first(Fault(429, {"Retry-After": "17"}), Fault(503, {"Retry-After": "0"}))
     vllm.answers(1, Limits(8))
     assert vllm.clock.slept == [17.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("Please try again in 20s. Visit", 20),
+        ("Please try again in 7m12.5s.", 432.5),
+        ("Please try again in 1h2m0s.", 3720),
+        ("Please try again in 120ms.", 0.12),
+        ("Please retry after 22 seconds.", 22),
+        ("Try again in 5 minutes.", 300),
+        ('"retryDelay": "34.5s"', 34.5),
+        ("Please try again later.", 0),
+        ("try again in 2 days", 0),
+    ],
+)
+def test_a_wait_in_a_message_is_read(said: str, seconds: float) -> None:
+    assert wait_in(said) == pytest.approx(seconds)
+
+
+def test_a_wait_in_a_message_is_kept_at_least(vllm: Subject) -> None:
+    late, soon = (f'{{"error": "try again in {each}"}}' for each in ("17s", "1ms"))
+    vllm.server.faults = first(Fault(429, body=late), Fault(429, body=soon))
+    vllm.answers(1, Limits(8))
+    assert vllm.clock.slept == [17.0, 1.0]
 
 
 def test_retry_after_as_a_date_goes_by_the_servers_clock(vllm: Subject) -> None:

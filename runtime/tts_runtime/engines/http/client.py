@@ -26,6 +26,7 @@ from tts_runtime.engines.http.retry import (
     WallClock,
     passes,
     retry_after,
+    wait_in,
 )
 from tts_runtime.engines.http.semaphore import PrioritySemaphore
 from tts_runtime.engines.http.words import Words, problem_in, shown, words_in
@@ -90,11 +91,13 @@ class Failing(Transient):
 
     Args:
         refused: What it is if a retry changes nothing.
-        wait: Seconds that the server asks to wait, if any.
+        wait, least: As for `Transient`.
     """
 
-    def __init__(self, reason: str, refused: Refused, wait: float | None = None) -> None:
-        super().__init__(reason, wait)
+    def __init__(
+        self, reason: str, refused: Refused, wait: float | None = None, least: float = 0.0
+    ) -> None:
+        super().__init__(reason, wait, least)
         self.refused = refused
 
 
@@ -175,7 +178,9 @@ class HttpClient:
                 lost and failures >= self._schedule.attempts
             ):
                 raise self._given_up(problem, f"{reason}; given up after {failures} attempts")
-            wait = self._schedule.wait(failures) if problem.wait is None else problem.wait
+            wait = problem.wait
+            if wait is None:
+                wait = max(problem.least, self._schedule.wait(failures))
             if wait > max(self._schedule.patience, self._schedule.longest):
                 if not self._may_pause(wait, pauses):
                     raise EngineError(
@@ -355,8 +360,10 @@ class HttpClient:
         refused = Refused(message, status, words, concealed(raw))
         if not passes(status) or words.code == "insufficient_quota":
             raise refused
-        wait = retry_after(headers, self._clock.now())
-        raise Failing(said, refused, wait) if status == 500 else Transient(said, wait)
+        wait, least = retry_after(headers, self._clock.now()), wait_in(raw)
+        if status == 500:
+            raise Failing(said, refused, wait, least)
+        raise Transient(said, wait, least)
 
     def _meaning(self, status: int) -> str:
         """What the user can do about a status."""

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Protocol
+from typing import Final, Protocol
+
+_AGAIN: Final = re.compile(
+    r"""(?:(?:try\ again|retry)\ (?:in|after)|"retryDelay"\s*:\s*")\s*
+    (?:(\d{1,6})\s*h(?:ours?)?\s*)?(?:(\d{1,6})\s*m(?:in(?:ute)?s?)?(?![a-z])\s*)?
+    (?:(\d{1,9}(?:\.\d{0,9})?)\s*(ms|milliseconds?|s|secs?|seconds?)\b)?""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 def passes(status: int) -> bool:
@@ -28,12 +36,14 @@ class Transient(Exception):
     Args:
         reason: What happened, for the message if retries fail.
         wait: Seconds that the server asks to wait, if any.
+        least: Seconds that its message speaks of: a wait is as long at least.
     """
 
-    def __init__(self, reason: str, wait: float | None = None) -> None:
+    def __init__(self, reason: str, wait: float | None = None, least: float = 0.0) -> None:
         super().__init__(reason)
         self.reason = reason
         self.wait = wait
+        self.least = least
 
 
 class Spoilt(Transient):
@@ -109,6 +119,19 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return max(0.0, wanted - (now if sent is None else sent))
     # NaN compares false.
     return seconds if seconds >= 0 else None
+
+
+def wait_in(said: str) -> float:
+    """Seconds after which a reply says to try again, where no header does; else 0.
+
+    Gemini has them in `retryDelay`, OpenAI, Azure and Groq in their message: `in 7m12.5s`.
+    """
+    found = _AGAIN.search(said)
+    if found is None:
+        return 0.0
+    hours, minutes, seconds, unit = found.groups()
+    last = float(seconds or 0) / (1000 if (unit or "").startswith("m") else 1)
+    return float(hours or 0) * 3600 + float(minutes or 0) * 60 + last
 
 
 def _seconds(date: str) -> float | None:
