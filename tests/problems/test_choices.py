@@ -59,6 +59,11 @@ LABELLED = list(zip(CHOICES, "ABC", strict=True))
         {"question": "q", "options": [*CHOICES, None, ""], "answer": 1},
         {"question": "q", "options": dict(zip("ABCDE", [*CHOICES, None, None], strict=True))}
         | {"answer": "B"},
+        {"question": "q", "options": [{"key": x, "value": t} for t, x in LABELLED], "answer": "B"},
+        {"question": "q", "options": [{"id": x, "content": t} for t, x in LABELLED], "answer": "B"},
+        {"question": "q", "options": [{x: t} for t, x in LABELLED], "answer": "B"},
+        {"question": "q", "options": [[x, t] for t, x in LABELLED], "answer": "B"},
+        {"question": "q", "choices": [{"text": text} for text in CHOICES], "answer": "Jupiter"},
         {"question": "q", "options": {"A": "Mars", "B": None, "C": "Jupiter", "D": "Venus"}}
         | {"answer": "C"},
         {"question": "q", "A": "Mars", "B": "Jupiter", "C": "Venus", "answer": "B"},

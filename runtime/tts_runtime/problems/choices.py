@@ -21,6 +21,9 @@ _FILLER: Final = r"[\s$*_~{}\\,]{0,12}"
 #: `A)`, `A )`, `(A)`, `A.`, `A:`; a full stop or colon before a letter may be part of the choice.
 _LABELLED: Final = re.compile(r"[(\[]?([A-Za-z])(?: ?[)\]]|[.:](?![A-Za-z]))\s*(\S.*)", re.DOTALL)
 _BARE_LABEL: Final = re.compile(r"[(\[]?([A-Za-z]|\d{1,2})[)\].:]?")
+#: Names of a choice's text and label in an object of its own.
+_TEXTS: Final = ("text", "value", "content", "option", "choice")
+_LABELS: Final = ("label", "key", "id", "letter")
 #: Columns of one choice each: `A`, `opa`, `option_a`, `Choice A`.
 _COLUMN: Final = re.compile(r"([A-Z])|(?i:opt?|option|choice)[ _-]?([A-Za-z])")
 
@@ -185,13 +188,32 @@ def _texts_and_labels(value: object) -> tuple[list[Any], list[str] | None]:
         else:
             texts, labels = list(value.values()), list(value)
     elif isinstance(value, list):
-        texts = [each.get("text") if isinstance(each, Mapping) else each for each in value]
-        labels = [each.get("label") for each in value if isinstance(each, Mapping)]
+        pairs = [_text_and_label(each) for each in value]
+        texts, labels = [text for text, _ in pairs], [label for _, label in pairs]
     else:
         return [], None
     plain = [_label(each) for each in labels] if isinstance(labels, list) else []
     usable = len(plain) == len(texts) == len(set(plain)) and None not in plain
     return texts, [each for each in plain if each is not None] if usable else None
+
+
+def _text_and_label(choice: Any) -> tuple[Any, Any]:
+    """The text of one choice in a list, and its label if it has one.
+
+    Also `{"key": "B", "value": ...}` (MedQA), `{"B": ...}`, and the pairs of a map of Parquet.
+    """
+    if isinstance(choice, Mapping):
+        if len(choice) == 1 and "text" not in choice:
+            [(label, text)] = choice.items()
+            return text, label
+        text, label = (
+            next((choice[name] for name in names if name in choice), None)
+            for names in (_TEXTS, _LABELS)
+        )
+        return text, label
+    if isinstance(choice, list) and len(choice) == 2 and _label(choice[0]) is not None:
+        return choice[1], choice[0]
+    return choice, None
 
 
 def _label(value: object) -> str | None:
