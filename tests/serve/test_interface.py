@@ -60,6 +60,85 @@ def test_a_strategy_is_listed_at_the_values_that_it_is_named_with(tmp_path: Path
     asyncio.run(asked())
 
 
+@pytest.mark.parametrize(
+    "now",
+    [
+        "strategy mine(n = 2:\n    return vote (sample n)\n",
+        "strategy mine(n = 2):\n    return vote (sample n)\n",
+        "scorer orm\n\nstrategy mine(n = 2, k = 1):\n    pool = sample n * k\n"
+        "    score pool by orm\n    return best of pool by orm\n",
+        "scorer orm\n\nstrategy mine(n = 2, k = 1):\n    if k == 2:\n        pool = sample n\n"
+        "        score pool by orm\n        return best of pool by orm\n"
+        "    return vote (sample n)\n",
+    ],
+    ids=["mistake", "listed parameter lost", "engine missing", "engine missing where listed"],
+)
+def test_a_file_that_cannot_be_served_leaves_all_old_plans(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: str
+) -> None:
+    monkeypatch.setattr("tts_runtime.serve.catalogue._LOOK_EVERY", 0.0)
+    file = tmp_path / "mine.tts"
+    file.write_text("strategy mine(n = 2, k = 1):\n    return vote (sample n * k)\n")
+
+    async def asked() -> None:
+        async with serving([f"{file}@n=3,k=2", str(file)]) as served:
+            listed = (await served.http.get("/v1/models")).json()
+            models = ["mine", "mine@k=2,n=3", "mine@n=3"]
+            before = [(await served.chat(model=each, seed=1)).json() for each in models]
+            file.write_text(now)
+            assert (await served.http.get("/v1/models")).json() == listed
+            for model, reply in zip(models, before, strict=True):
+                again = (await served.chat(model=model, seed=1)).json()
+                assert again["choices"] == reply["choices"]
+            other = await served.chat(model="mine@n=4")
+            assert other.status_code == 503
+            assert other.json()["error"]["code"] == "model_unavailable"
+            file.write_text("strategy mine(n = 4, k = 1):\n    return vote (sample n * k)\n")
+            assert (await served.chat(model="mine@n=5", seed=1)).status_code == 200
+            assert (await served.http.get("/v1/models")).json()["data"][1]["tts"]["parameters"] == {
+                "n": 4,
+                "k": 1,
+            }
+
+    asyncio.run(asked())
+
+
+def test_values_that_need_an_engine_which_nobody_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "mine.tts"
+    file.write_text(
+        "scorer orm\n\nstrategy mine(hard = 0):\n    if hard == 1:\n        pool = sample 2\n"
+        "        score pool by orm\n        return best of pool by orm\n    return sample 1\n"
+    )
+
+    async def asked() -> None:
+        async with serving([str(file)]) as served:
+            assert (await served.chat(model="mine")).status_code == 200
+            reply = await served.chat(model="mine@hard=1")
+            assert reply.status_code == 503
+            assert reply.json()["error"]["code"] == "model_unavailable"
+
+    asyncio.run(asked())
+    assert "orm" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_listed_values_stay_however_many_others_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tts_runtime.serve.catalogue._KEPT", 2)
+
+    async def asked() -> None:
+        async with serving(["majority@n=2"]) as served:
+            listed = served.service.catalogue.find("majority@n=2", {})
+            for n in range(3, 9):
+                served.service.catalogue.find(f"majority@n={n}", {})
+            assert served.service.catalogue.find("majority@n=2", {}) is listed
+
+    asyncio.run(asked())
+
+
 def test_an_answer_is_that_of_a_session_and_seeds_repeat_it() -> None:
     async def asked() -> None:
         async with tts_runtime.Session({"policy": SimPolicy(SimModel())}) as session:

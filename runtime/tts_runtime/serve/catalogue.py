@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +22,9 @@ from tts_lang.plan.graph import Plan, Repeat
 from tts_lang.plan.serialize import to_json
 from tts_lang.plan.verify import PlanError
 from tts_lang.source import Source
-from tts_runtime.engines.base import PolicyEngine
+from tts_runtime.engines.base import EngineError, PolicyEngine
+from tts_runtime.executor import BindError
+from tts_runtime.runs.defaults import UnnamedError
 from tts_runtime.runs.limits import CostLimits
 from tts_runtime.serve.errors import ApiError, bad_request, told
 
@@ -45,6 +47,19 @@ Value = int | float | str
 
 class SetupError(Exception):
     """Strategies that cannot be served together."""
+
+
+#: Why a file that has changed cannot be served.
+_MISTAKES: Final = (
+    DiagnosticError,
+    PlanError,
+    SetupError,
+    ApiError,
+    UnnamedError,
+    BindError,
+    EngineError,
+    OSError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +113,19 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A strategy of the command line; `text`: as it was named there, `None` for the policy."""
+    """A strategy of the command line.
+
+    Args:
+        text: As it was named there, `None` for the policy.
+        wrong: Its file has changed to one that cannot be served; `served` is of the one before.
+    """
 
     text: str | None
     settings: Mapping[str, Value]
     parameters: tuple[str, ...]
     stamp: object
     served: Served
+    wrong: bool = False
 
 
 def split_name(text: str) -> tuple[str, str]:
@@ -132,6 +153,7 @@ class Catalogue:
     ) -> None:
         self._limits = limits
         self._policies: Mapping[str, PolicyEngine] = {}
+        self._prepare: Callable[[Plan], object] = lambda _: None
         self._looked = 0.0
         self._chosen: OrderedDict[str, Served] = OrderedDict()
         self._entries: dict[str, _Entry] = {}
@@ -195,42 +217,47 @@ class Catalogue:
                 404, f"there is no model `{name[:60]}`; {hint}", "model_not_found", "model"
             )
         chosen = {**_parsed(text), **parameters} if at else dict(parameters)
-        for parameter, value in chosen.items():
-            if parameter not in entry.parameters:
-                hint = did_you_mean(parameter, entry.parameters) or (
-                    f"it has {', '.join(entry.parameters)}" if entry.parameters else "it has none"
-                )
-                message = f"`{name}` has no parameter `{parameter[:60]}`; {hint}"
-                raise bad_request(message, "model", "unknown_parameter")
-            if isinstance(value, str) and not _VALUE.fullmatch(value):
-                raise bad_request(f"`{parameter}` is not a number or a name", "model")
         self.reload()
         entry = self._entries[name]
+        _check_values(entry, name, chosen)
         if not chosen:
             return entry.served
-        called = f"{name}@" + ",".join(f"{key}={value}" for key, value in sorted(chosen.items()))
-        if called in self._chosen:
-            self._chosen.move_to_end(called)
-            return self._chosen[called]
+        called = _called(name, chosen)
+        if called not in self._chosen:
+            self._chosen[called] = self._at(entry, name, chosen)
+            if len(self._chosen) > _KEPT + len(self._listed):
+                del self._chosen[next(each for each in self._chosen if each not in self._listed)]
+        self._chosen.move_to_end(called)
+        return self._chosen[called]
+
+    def _at(self, entry: _Entry, name: str, chosen: Mapping[str, Value]) -> Served:
+        """A strategy at values of its parameters, which it has.
+
+        Raises:
+            ApiError: A value is none of its parameter's.
+        """
+        if entry.wrong:  # the file as it was is gone
+            message = f"the file of `{name}` has a mistake now: no other values can be chosen"
+            raise ApiError(503, message, "model_unavailable", "model")
         try:
             if entry.text is None:
                 plan = _bare(chosen)
             else:
                 plan = compile_strategy(entry.text, settings={**entry.settings, **chosen})
-            served = self._checked(called, plan)
+            return self._checked(_called(name, chosen), plan)
         except DiagnosticError as error:
             raise bad_request(told(error), "model", "invalid_parameter") from error
         except OverBudget as error:
             raise bad_request(
                 str(error).partition("; if that is meant")[0], "model", "over_budget"
             ) from error
-        self._chosen[called] = served
-        if len(self._chosen) > _KEPT:
-            self._chosen.popitem(last=False)
-        return served
 
     def reload(self) -> None:
-        """Compiles files that have changed since; one that has a mistake leaves the old plan."""
+        """Compiles files that have changed since.
+
+        One that has a mistake, needs an engine that nobody has named or lacks a parameter that a
+        listed model sets leaves the old plans.
+        """
         if monotonic() - self._looked < _LOOK_EVERY:
             return
         self._looked = monotonic()
@@ -246,22 +273,43 @@ class Catalogue:
                 names = () if entry.text.endswith(".json") else parameters_of(entry.text)
                 if plan.strategy != name:
                     raise SetupError(f"the strategy is called {plan.strategy} now")
-            except (DiagnosticError, PlanError, SetupError, OSError) as error:
+                new = _Entry(entry.text, entry.settings, names, stamp, served)
+                self._prepare(served.plan)
+                listed = self._listed_of(new, name)
+            except _MISTAKES as error:
                 _LOGGER.error("%s: the old plan of %s stays: %s", entry.text, name, error)
-                self._entries[name] = replace(entry, stamp=stamp)
+                self._entries[name] = replace(entry, stamp=stamp, wrong=True)
                 continue
             _LOGGER.info("%s: read again", entry.text)
-            self._entries[name] = replace(entry, stamp=stamp, served=served, parameters=names)
+            self._entries[name] = new
             for called in [each for each in self._chosen if each.startswith(f"{name}@")]:
                 del self._chosen[called]
+            self._chosen.update(listed)
 
-    def open_on(self, policies: Mapping[str, PolicyEngine]) -> None:
+    def _listed_of(self, entry: _Entry, name: str) -> dict[str, Served]:
+        """The listed models of a strategy at other values."""
+        models = {}
+        for called in self._listed:
+            if called.startswith(f"{name}@"):
+                chosen = _parsed(called.removeprefix(f"{name}@"))
+                _check_values(entry, name, chosen)
+                models[called] = self._at(entry, name, chosen)
+                self._prepare(models[called].plan)
+        return models
+
+    def open_on(
+        self, policies: Mapping[str, PolicyEngine], prepare: Callable[[Plan], object]
+    ) -> None:
         """Takes the context windows of open engines into all bounds, which assumed one so far.
+
+        Args:
+            policies: The engines.
+            prepare: Opens what else a plan needs; fails where that is missing.
 
         Raises:
             OverBudget: A strategy may cost more than it is allowed.
         """
-        self._policies = policies
+        self._policies, self._prepare = policies, prepare
         for name, entry in self._entries.items():
             self._entries[name] = replace(entry, served=self._bounded(entry.served))
         for called, served in self._chosen.items():
@@ -295,6 +343,23 @@ def _bare(chosen: Mapping[str, Value]) -> Plan:
             shown = int(number) if number.is_integer() else number
             clauses += clause.format(f"{shown:.6f}" if isinstance(shown, float) else shown)
     return compile_strategy(Source.of(_BARE_SOURCE.format(clauses), "policy.tts"))
+
+
+def _check_values(entry: _Entry, name: str, chosen: Mapping[str, Value]) -> None:
+    """Refuses values of what is no parameter, and texts that are no name."""
+    for parameter, value in chosen.items():
+        if parameter not in entry.parameters:
+            hint = did_you_mean(parameter, entry.parameters) or (
+                f"it has {', '.join(entry.parameters)}" if entry.parameters else "it has none"
+            )
+            message = f"`{name}` has no parameter `{parameter[:60]}`; {hint}"
+            raise bad_request(message, "model", "unknown_parameter")
+        if isinstance(value, str) and not _VALUE.fullmatch(value):
+            raise bad_request(f"`{parameter}` is not a number or a name", "model")
+
+
+def _called(name: str, chosen: Mapping[str, Value]) -> str:
+    return f"{name}@" + ",".join(f"{key}={value}" for key, value in sorted(chosen.items()))
 
 
 def _parsed(text: str) -> dict[str, Value]:

@@ -13,10 +13,12 @@ from time import monotonic
 from typing import Any, Final
 
 from tts_lang.printable import concealed
-from tts_runtime.engines.base import PolicyEngine
+from tts_runtime.engines.base import EngineError, PolicyEngine
+from tts_runtime.executor import BindError
 from tts_runtime.executor.problem import Events
 from tts_runtime.executor.problem_run import RequestMade
 from tts_runtime.problems import QUESTION, Problem
+from tts_runtime.runs.defaults import UnnamedError
 from tts_runtime.runs.response import AnswerError, Response
 from tts_runtime.runs.session import Session
 from tts_runtime.serve.admission import Admission
@@ -118,7 +120,7 @@ class AnswerService:
             bound = self.session.prepare(served.plan).bound
             for name, policy in bound.program.engines.policies.items():
                 policies[name] = policy.engine
-        self.catalogue.open_on(policies)
+        self.catalogue.open_on(policies, self.session.prepare)
 
     async def answer(self, request: AnswerRequest, key: ApiKey, watch: Watch) -> ServedReply:
         """The reply to a request. Cancelling it frees all that it holds.
@@ -180,6 +182,7 @@ class AnswerService:
             paid(0)  # what is refused, or leaves the queue, has asked no engine
             try:
                 async with asyncio.timeout(limit):
+                    self._prepare(served)
                     await self._refuse_overlong(served, request.text)
                     async with self.admission.room(key.name, served.rows):
                         self.metrics.waited.observe(monotonic() - begun)
@@ -196,6 +199,19 @@ class AnswerService:
         if self._record is not None:
             self._record(served, response)
         return self._reply(request, served, ignored, response)
+
+    def _prepare(self, served: Served) -> None:
+        """Binds a plan to the engines: other values of parameters may need others.
+
+        Raises:
+            ApiError: They are missing, or do not fit.
+        """
+        try:
+            self.session.prepare(served.plan)
+        except (UnnamedError, BindError, EngineError) as error:
+            _LOGGER.error("%s cannot be answered: %s", served.name, error)
+            message = f"`{served.name}` needs engines that this server does not have"
+            raise ApiError(503, message, "model_unavailable", "model") from error
 
     async def _refuse_overlong(self, served: Served, text: str) -> None:
         """Refuses a question that no policy has room for.
