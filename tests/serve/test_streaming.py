@@ -312,6 +312,9 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing() -> None:
             await stream.close()
             while not served.idle():
                 await asyncio.sleep(0.01)
+            # What was drawn is paid, too.
+            metrics = served.service.metrics.text().decode()
+            assert 'tts_tokens_total{kind="drawn",model="greedy"} 1.0' in metrics
 
     asyncio.run(asyncio.wait_for(asked(), 15))
 

@@ -298,7 +298,9 @@ class Catalogue:
         return models
 
     def open_on(
-        self, policies: Mapping[str, PolicyEngine], prepare: Callable[[Plan], object]
+        self,
+        policies: Mapping[str, PolicyEngine],
+        prepare: Callable[[Plan], object] = lambda _: None,
     ) -> None:
         """Takes the context windows of open engines into all bounds, which assumed one so far.
 

@@ -19,7 +19,7 @@ from tts_runtime.executor.problem import Events
 from tts_runtime.executor.problem_run import RequestMade
 from tts_runtime.problems import QUESTION, Problem
 from tts_runtime.runs.defaults import UnnamedError
-from tts_runtime.runs.response import AnswerError, Response
+from tts_runtime.runs.response import AnswerError, Response, Solution
 from tts_runtime.runs.session import Session
 from tts_runtime.serve.admission import Admission
 from tts_runtime.serve.catalogue import Catalogue, Served
@@ -192,7 +192,12 @@ class AnswerService:
             except TimeoutError:
                 return self._late(request, served, ignored, watch, seed)
             except AnswerError as error:
+                self.metrics.spent(served.plan.strategy, watch.spent())
                 raise _failed(error) from error
+            except asyncio.CancelledError:
+                self.metrics.spent(served.plan.strategy, watch.spent())
+                raise
+            self.metrics.spent(served.plan.strategy, response.usage)
             paid(response.usage.policy_tokens)
             if response.fault is not None:
                 raise _failed(AnswerError(response.fault))
@@ -244,7 +249,9 @@ class AnswerService:
     ) -> ServedReply:
         usage = response.usage
         choices = [_choice(response.thought, response.reply, response.finish, response.answer)]
+        returned = usage.returned_tokens
         if request.choices > 1:
+            returned = _tokens_of(response, response.candidates[: request.choices])
             binding = self.session.prepare(served.plan).bound.program.engines.default.binding
             for candidate in response.candidates[1 : request.choices]:
                 parts = split_thought(candidate.text, binding, thinking=served.plan.thinks)
@@ -273,7 +280,6 @@ class AnswerService:
         if "trace" in request.extras:
             extras["trace"] = _trace(response)
         prompt = usage.prompt_tokens
-        self.metrics.spent(served.plan.strategy, usage)
         return ServedReply(
             request.model,
             choices,
@@ -281,7 +287,7 @@ class AnswerService:
                 "prompt": prompt,
                 "cached": max(0, prompt - usage.engines.prompt_tokens),
                 "drawn": usage.policy_tokens,
-                "returned": usage.returned_tokens,
+                "returned": returned,
             },
             self._fingerprint(served),
             extras,
@@ -331,6 +337,14 @@ class AnswerService:
 
 def _choice(thought: str, text: str, finish: str | None, answer: str | None) -> ServedChoice:
     return ServedChoice(text, thought, "length" if finish == "length" else "stop", answer)
+
+
+def _tokens_of(response: Response, candidates: Sequence[Solution]) -> int:
+    """Tokens drawn for candidates; those that several begin with count once."""
+    paths = (response.trace.path(candidate.uid) for candidate in candidates)
+    nodes = {node.uid: node for path in paths for node in path}
+    before = (nodes[node.before].tokens for node in nodes.values() if node.before in nodes)
+    return sum(node.tokens for node in nodes.values()) - sum(before)
 
 
 def _concealed(reply: ServedReply) -> ServedReply:
