@@ -127,6 +127,7 @@ def test_hostile_requests_are_refused() -> None:
                 ("/v1/completions", {"model": "majority", "prompt": [1, 2]}),
                 ("/v1/completions", {"model": "majority", "prompt": ["a", "b"]}),
                 ("/v1/responses", {"model": "majority", "input": 3}),
+                ("/v1/responses", {"model": "majority", "input": "x", "prompt": {"id": "p"}}),
                 ("/v1/responses", {"model": "majority", "input": "x", "previous_response_id": "r"}),
             ):
                 refused(await served.http.post(path, json=body))
@@ -332,6 +333,33 @@ def test_clients_that_leave_in_the_middle_are_no_errors() -> None:
     asyncio.run(asked())
 
 
+def test_tokens_of_a_request_that_fails_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = SimServer.submit
+
+    def broken(self: Any, *rest: Any) -> Any:
+        self._faults = FaultPlan(dict.fromkeys(range(1, 100), "gone"))
+        return submit(self, *rest)
+
+    monkeypatch.setattr(SimServer, "submit", broken)
+    file = tmp_path / "mine.tts"
+    file.write_text(
+        "strategy mine():\n    pool = sample 1 step\n    return vote (expand pool by 2)\n"
+    )
+
+    async def asked() -> None:
+        async with serving([str(file)]) as served:
+            reply = await served.chat(model="mine", seed=2)
+            assert refused(reply)["code"] == "strategy_failed"
+            metrics = served.service.metrics.text().decode()
+            name = 'tts_tokens_total{kind="drawn"'
+            [line] = [each for each in metrics.splitlines() if each.startswith(name)]
+            assert float(line.split()[-1]) == served.policy.counts.tokens > 0
+
+    asyncio.run(asked())
+
+
 def test_an_engine_that_breaks_tells_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
     message = "http://10.0.0.7:8000/v1 answers 500: see /home/me/models/secret/log.txt"
     submit = SimServer.submit
@@ -361,6 +389,8 @@ def test_an_engine_that_breaks_tells_no_address(monkeypatch: pytest.MonkeyPatch)
         ("/home/me/x.tts:3: no", "x.tts:3: no"),
         ("see ~/models/a/b.txt", "see b.txt"),
         ("at http://localhost:8000/v1#m", "at the server"),
+        ("server http://10.0.0.7/v1: HTTP 500", "the server: HTTP 500"),
+        ("asked (https://a.example/v1), then", "asked (the server), then"),
         ("1/2 of a/b", "1/2 of a/b"),
         ("`/srv/model`: gone", "`model`: gone"),
         ("../up/x", "x"),

@@ -13,6 +13,8 @@ import tts_runtime
 from tests.serve.conftest import serving
 from tts_runtime.engines.sim.engines import SimPolicy
 from tts_runtime.engines.sim.model import SimModel
+from tts_runtime.serve.errors import ApiError
+from tts_runtime.serve.requests import conversation
 from tts_runtime.serve.watch import Watch
 
 
@@ -186,6 +188,31 @@ def test_n_gives_the_best_rows_and_extras_the_search() -> None:
             assert len(trace["nodes"]) == 5
             assert all(node["place"].startswith("best_of_n.tts:") for node in trace["nodes"])
             assert trace["decisions"][-1]["op"] == "select"
+            returned = sum(each["tokens"] for each in candidates[:3])
+            usage = reply["usage"]
+            unseen = usage["completion_tokens_details"]["reasoning_tokens"]
+            assert unseen == usage["completion_tokens"] - returned
+
+    asyncio.run(asked())
+
+
+def test_tokens_that_choices_share_are_returned_once(tmp_path: Path) -> None:
+    file = tmp_path / "mine.tts"
+    file.write_text(
+        "strategy mine():\n    pool = sample 1 step\n    pool = expand pool by 4\n"
+        "    score pool by prm\n    return best of pool by last(prm)\n"
+    )
+
+    async def asked() -> None:
+        async with serving([str(file)]) as served:
+            tts = {"return": ["candidates", "trace"]}
+            reply = (await served.chat(model="mine", seed=2, n=4, tts=tts)).json()
+            candidates, usage = reply["tts"]["candidates"], reply["usage"]
+            drawn, ends = usage["completion_tokens"], len(candidates)
+            assert len(candidates) == len(reply["choices"]) == 4
+            assert sum(each["tokens"] for each in candidates) > drawn
+            # Tokens that end a text are in none.
+            assert usage["completion_tokens_details"]["reasoning_tokens"] <= ends
 
     asyncio.run(asked())
 
@@ -325,6 +352,40 @@ def test_conversations_are_one_text_where_the_server_joins_them() -> None:
             assert "--join-messages" in reply.json()["error"]["message"]
 
     asyncio.run(asked())
+
+
+@pytest.mark.parametrize(
+    ("item", "code"),
+    [
+        ({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}, "content"),
+        ({"type": "function_call_output", "call_id": "c", "output": "42"}, "content"),
+        ({"type": "item_reference", "id": "msg_1"}, "content"),
+        ({"role": "assistant", "content": None, "function_call": {"name": "f"}}, "parameter"),
+        ({"role": "assistant", "content": None, "audio": {"id": "a"}}, "content"),
+    ],
+)
+def test_nothing_of_a_conversation_is_left_out(item: dict[str, Any], code: str) -> None:
+    turns = [{"role": "user", "content": "a"}, item, {"role": "user", "content": "b"}]
+    with pytest.raises(ApiError) as refused:
+        conversation(turns, joined=True)
+    assert refused.value.code == f"unsupported_{code}"
+    assert (refused.value.status, refused.value.param) == (400, "messages.1")
+
+
+def test_outputs_of_responses_and_refusals_are_turns() -> None:
+    outputs: list[dict[str, Any]] = [
+        {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "x"}]},
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "2"}],
+        },
+        {"role": "user", "content": "and?"},
+        {"role": "assistant", "content": None, "refusal": "No."},
+    ]
+    turns = [{"role": "user", "content": "a"}, *outputs, {"role": "user", "content": "b"}]
+    text = "User: a\n\nAssistant: 2\n\nUser: and?\n\nAssistant: No.\n\nUser: b"
+    assert conversation(turns, joined=True) == text
 
 
 def test_the_openai_client_asks_and_streams() -> None:

@@ -11,7 +11,7 @@ from tts_lang.printable import printable
 
 _LONGEST: Final = 1000
 #: Files with their folders, and addresses: clients need not know where things are.
-_ADDRESS: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s`'\"]+")
+_ADDRESS: Final = re.compile(r"(?:\bserver )?\b[a-z][a-z0-9+.-]*://[^\s`'\"]*[^\s`'\":;,.)]")
 _PATH: Final = re.compile(r"(?<![\w./])(?:~|\.{1,2})?/(?:[^\s/:`'\"]+/)*(?=[^\s/:`'\"]*)")
 
 

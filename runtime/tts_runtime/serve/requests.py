@@ -201,6 +201,9 @@ def completion(content: dict[str, Any]) -> AnswerRequest:
 
 def responses(content: dict[str, Any], *, joined: bool) -> AnswerRequest:
     """A request for responses."""
+    if content.get("prompt"):
+        message = "`prompt`: stored prompts are not supported"
+        raise bad_request(message, "prompt", "unsupported_parameter")
     body = _checked(content, _Responses)
     turns = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else body.input
     if body.instructions:
@@ -227,7 +230,8 @@ def _checked(content: dict[str, Any], kind: type[Body]) -> Body:
         where = ".".join(
             str(part) for part in first["loc"] if not str(part).startswith("function-")
         )
-        raise bad_request(f"`{where}`: {first['msg']}", where or None) from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise bad_request(f"`{where}`: {message}", where or None) from None
 
 
 def _request(body: _Body, text: str, choices: int, *, usage: bool) -> AnswerRequest:
@@ -296,13 +300,21 @@ def conversation(messages: Sequence[Mapping[str, Any]], *, joined: bool) -> str:
     for number, message in enumerate(messages):
         role = message.get("role", "user")
         where = f"messages.{number}"
+        kind = message.get("type") or "message"  # as the input of responses has it
+        if kind == "reasoning":
+            continue
+        if kind != "message":
+            what = f"`{where}`: items of type `{str(kind)[:40]}` are not supported"
+            raise bad_request(what, where, "unsupported_content")
         if role not in ("user", "system", "developer", "assistant"):
             raise bad_request(
                 f"`{where}.role`: messages of `{str(role)[:40]}` are not supported", where
             )
-        if message.get("tool_calls"):
+        if message.get("tool_calls") or message.get("function_call"):
             raise bad_request("tools are not supported", where, "unsupported_parameter")
-        text = _text(message.get("content"), where)
+        if message.get("audio"):
+            raise bad_request("audio is not supported", where, "unsupported_content")
+        text = _text(message.get("content") or message.get("refusal"), where)
         if text.strip():
             turns.append(("system" if role == "developer" else str(role), text))
     if len(turns) == 1 and turns[0][0] == "user":
