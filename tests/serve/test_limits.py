@@ -340,6 +340,14 @@ def test_a_request_that_never_began_costs_nothing(tmp_path: Path) -> None:
     asyncio.run(asked())
 
 
+def test_the_first_key_of_a_file_with_a_byte_order_mark_may_ask(tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    file.write_bytes(b"\xef\xbb\xbfsk-alice-1 name=alice\r\nsk-bob-0001 name=bob\r\n")
+    keys = read_keys(file)
+    names = [keys.of(f"Bearer {key}").name for key in ("sk-alice-1", "sk-bob-0001")]
+    assert names == ["alice", "bob"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -351,11 +359,13 @@ def test_a_request_that_never_began_costs_nothing(tmp_path: Path) -> None:
         ("sk-alice-1 tokens=1e6/week", "tokens=2e6/day"),
         ("sk-alice-1 tokens=1.2.3", "tokens=2e6/day"),
         ("sk-alice-1 concurrency=0", "concurrency=8"),
+        ("sk-alice-1 rate=1/min rate=600/min", "`rate` is there twice"),
+        ("sk-älice-1 rate=6/min", "ASCII"),
         ("sk-alice-1\n\nsk-alice-1", "keys.txt:3: this key is there already"),
     ],
 )
 def test_a_wrong_key_file_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "keys.txt").write_text(text)
+    (tmp_path / "keys.txt").write_text(text, encoding="utf-8")
     with pytest.raises(KeyFileError, match=message) as caught:
         read_keys(tmp_path / "keys.txt")
     assert "sk-alice-1" not in str(caught.value)

@@ -182,7 +182,7 @@ def read_keys(path: Path) -> Keys:
         KeyFileError: It cannot be read, or a line is wrong.
     """
     try:
-        text = read_written(path).decode("utf-8")
+        text = read_written(path).decode("utf-8-sig")  # editors on Windows begin with a mark
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise KeyFileError(f"{path} cannot be read: {reason}") from error
@@ -208,7 +208,12 @@ def read_keys(path: Path) -> Keys:
 def _key(words: list[str], number: int) -> ApiKey:
     if len(words[0]) < _SHORTEST:
         raise ValueError(f"a key has at least {_SHORTEST} characters")
+    if not words[0].isascii():
+        raise ValueError("a key is made of ASCII characters: no others arrive in a header")
     key = ApiKey(f"key {number}")
+    names = [word.partition("=")[0] for word in words[1:]]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"`{twice}` is there twice")
     for word in words[1:]:
         name, equals, value = word.partition("=")
         if name not in _LIMITS or not equals or not value:
