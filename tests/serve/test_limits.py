@@ -98,6 +98,21 @@ def test_a_deadline_gives_the_best_solution_so_far_and_says_so() -> None:
     asyncio.run(asked())
 
 
+def test_a_deadline_that_passes_in_the_queue_says_so() -> None:
+    async def asked() -> None:
+        async with serving(latency=SLOW, running=8) as served:
+            running = asyncio.ensure_future(served.chat(model="majority@n=8"))
+            await until(served, 0, 1)
+            late = await served.chat(model="majority@n=8", tts={"budget": {"seconds": 0.01}})
+            assert late.status_code == 504
+            assert late.json()["error"]["message"].endswith("the request's turn")
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await until(served, 0, 0)
+
+    asyncio.run(asked())
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_frees_all_that_it_holds(stream: bool) -> None:
     async def asked() -> None:

@@ -306,7 +306,11 @@ class AnswerService:
         self.metrics.spent(served.plan.strategy, spent)
         best: Best | None = watch.best(streaming=request.stream)
         if best is None:
-            message = "the deadline passed before any solution was complete"
+            message = (
+                "the deadline passed before any solution was complete"
+                if watch.begun
+                else "the deadline passed before it was the request's turn"
+            )
             raise ApiError(504, message, "deadline_exceeded")
         extras: dict[str, Any] = {
             "answer": best.answer,

@@ -140,6 +140,11 @@ class Watch:
         events.subscribe(Scored, self._scored)
         events.subscribe(Decided, self._decided)
 
+    @property
+    def begun(self) -> bool:
+        """Whether there has been a run."""
+        return self._run is not None
+
     def news(self) -> Future[None]:
         """Done when more of the answer has been drawn than at the last `take_news`."""
         if self._news is None:
