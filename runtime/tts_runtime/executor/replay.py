@@ -173,7 +173,7 @@ class Replay(ProblemRun):
         replies = turns = 0
         try:
             while not task.done():
-                if self._busy():
+                if self.busy:
                     # Soon, or when a process is done with an answer.
                     turns += 1
                     await asyncio.sleep(0 if turns < PATIENCE else PAUSE)
@@ -191,11 +191,6 @@ class Replay(ProblemRun):
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-    def _busy(self) -> bool:
-        """Whether some task of this run can continue: each waits for one thing at a time."""
-        waiting = sum([not future.done() for future in self._waits])
-        return waiting <= len(self._tasks)
 
     def _next(self) -> Turn[Any] | None:
         """The turns requested last come first, in program order: depth first."""

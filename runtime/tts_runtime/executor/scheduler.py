@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final, TypeAlias
 
@@ -234,19 +234,6 @@ class Scheduler:
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
-
-    async def fail_if_blocked(self, error: BaseException, requests: Sized, tasks: Sized) -> None:
-        """Ends the run once it can do nothing without what it was refused.
-
-        `requests`: in flight; `tasks`: what may still make something known, this one among them.
-        """
-        quiet = 0
-        while quiet < PATIENCE:
-            busy = len(requests) + len(tasks) > 1
-            await asyncio.sleep(PAUSE if busy else 0)
-            waiting = any(not future.done() for future in self._waits)
-            quiet = quiet + 1 if waiting and not busy else 0
-        self.fail(error)
 
     def fail(self, error: BaseException) -> None:
         """Ends the run: everything that waits is woken with the error."""
