@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import tts_lang
 import tts_runtime
 from tests.support.runs import plan_of
 from tts_lang.plan.graph import Plan
@@ -64,6 +66,55 @@ def test_a_strategy_gives_what_it_gave(
     again = replayed(tmp_path / "run", strategy, **parameters)
     assert [each.error for each in again] == [None, None]
     assert gist(again) == gist(first)
+
+
+def length(problem: str, solution: str) -> float:
+    """A scorer of whole solutions."""
+    return 1 / (1 + len(problem + solution) % 7)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "parameters", "calls"),
+    [
+        ("beam_search_refill_first", {"n": 4}, True),  # steps that a full window cut
+        ("compute_optimal", {"n": 4}, True),  # a copy of the problem beside an empty solution
+        ("compute_optimal_trees", {"n": 16}, True),  # a strategy called on a step draws from it
+        ("revision_chains", {}, False),  # questions that are too long: here they are asked
+        ("pacore", {}, False),  # several times
+    ],
+)
+def test_a_strategy_on_a_model_of_few_tokens_gives_what_it_gave(
+    tmp_path: Path, strategy: str, parameters: dict[str, int], calls: bool
+) -> None:
+    plan = tts_lang.compile(strategy, **parameters)
+    settings = tts_runtime.Settings(
+        policies={"policy": "sim"},
+        scorers={each.name: "sim" if each.steps else length for each in plan.scorers},
+        out=tmp_path / "run",
+    )
+    [first] = tts_runtime.run(plan, PROBLEMS[:1], settings=settings)
+    again = replayed(tmp_path / "run", plan)
+    both = [gist(answers) for answers in (list(first.answers), again)]
+    if not calls:
+        both = [[row[:4] for row in each] for each in both]
+    assert [each.error for each in again] == [None]
+    assert both[0] == both[1]
+
+
+def test_a_called_strategy_that_needs_what_is_not_recorded_fails_its_problem(
+    tmp_path: Path,
+) -> None:
+    """Both it and what called it wait for the same: nothing else can happen."""
+    ran(tmp_path / "run", "majority", n=2)
+    plan = plan_of(
+        "best = many() on problem",
+        "return first 1 of best",
+        before="strategy many(n = 4):\n    pool = sample n\n    return vote pool",
+    )
+    settings = tts_runtime.Settings(policies={"policy": f"replay:{tmp_path / 'run'}"})
+    running = tts_runtime.arun(plan, settings=settings)
+    [result] = asyncio.run(asyncio.wait_for(running, 60))
+    assert all("the record" in (each.error or "") for each in result.answers)
 
 
 def test_of_several_budgets_each_is_served_its_own_thought(tmp_path: Path) -> None:

@@ -89,9 +89,9 @@ def same_limits(place: Place, limits: Limits) -> bool:
     )
     if (unit, length) != requested or clauses.get("stop_at", "") != limits.stop_at.decode():
         return False
-    if place.finish is Finish.LENGTH:  # of the call (`max`), or of the whole path (`within`)
-        return place.count == limits.max_tokens
-    return True
+    if place.finish is Finish.LENGTH and (not place.done or "within" in clauses):
+        return place.count == limits.max_tokens  # of the call (`max`), or of the whole path
+    return True  # or the window was full, which it would be again
 
 
 def _constant(expression: Expr | None) -> float | None:

@@ -364,7 +364,8 @@ class ReplayPolicy(PolicyEngine):
     ) -> Place:
         """The draw of this number; of several, that with the same limits, else the longest."""
         there = start.children.get(number, [])
-        if not clauses["temperature"] and not there:  # greedy: every number is the same draw
+        failed = start.prompt is not None and start.key is None  # as every draw from it did
+        if not there and (failed or not clauses["temperature"]):  # greedy: all are the same draw
             there = [each for group in start.children.values() for each in group][:1]
         fit = [each for each in there if each.drawn_as(clauses)]
         if fit:

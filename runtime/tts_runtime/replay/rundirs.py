@@ -181,6 +181,7 @@ def _join(root: Place, nodes: Mapping[int, CandidateRecord]) -> dict[int, Place]
     """
     reached: dict[int, Place] = {0: root}
     streams = {(place.key, place.position): place for place in root.others if place.key}
+    failed = {place.prompt: place for place in root.others if place.key is None}
     for node in nodes.values():
         kind = kind_of(node.op)
         before = reached.get(node.before, root)
@@ -192,10 +193,16 @@ def _join(root: Place, nodes: Mapping[int, CandidateRecord]) -> dict[int, Place]
                 key = bytes.fromhex(node.stream)
                 whole = before if node.before else None
                 place = (key, 0 if whole is None else whole.position)
-                if place not in streams:
-                    streams[place] = Place(whole, node.prompt, key=key)
-                    root.others.append(streams[place])
-                before = streams[place]
+                if key != before.key:  # else a strategy was called on it, and draws from it
+                    if place not in streams:
+                        streams[place] = Place(whole, node.prompt, key=key)
+                        root.others.append(streams[place])
+                    before = streams[place]
+            elif kind == "asked":  # it failed at once: nothing was drawn from its stream
+                if node.prompt not in failed:
+                    failed[node.prompt] = Place(None, node.prompt)
+                    root.others.append(failed[node.prompt])
+                before = failed[node.prompt]
             reached[node.uid] = _drawn(before, node)
         elif kind == "copied":
             reached[node.uid] = _same(node, nodes, reached)
@@ -217,7 +224,7 @@ def _join(root: Place, nodes: Mapping[int, CandidateRecord]) -> dict[int, Place]
 def _same(
     node: CandidateRecord, nodes: Mapping[int, CandidateRecord], reached: Mapping[int, Place]
 ) -> Place:
-    """The place of a copy, or of what a call returned: an earlier candidate's."""
+    """The place of a copy, or of what a call returned: an earlier candidate's, or the problem."""
     text = _text(node, nodes)
     key = None if node.stream is None else bytes.fromhex(node.stream)
     alike = [
@@ -226,6 +233,8 @@ def _same(
         if 0 < uid < node.uid and uid in reached and other.ids == node.ids
     ]
     alike = [place for place in alike if place.whole == text]
+    if not text and not node.done:  # an empty solution is done
+        alike.insert(0, reached[0])
     exact = [place for place in alike if key is not None and place.key == key]
     return next(iter(exact or alike), reached[0])
 
