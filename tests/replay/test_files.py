@@ -14,6 +14,7 @@ from tts_runtime.engines.base import EngineError
 from tts_runtime.executor import BindError
 from tts_runtime.problems import ProblemFileError
 from tts_runtime.runs.results import Answer, Results
+from tts_runtime.runs.rundir import RunDirectoryError
 
 #: Where recordings of real models are, for who has them.
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
@@ -101,6 +102,24 @@ def _run(policy: str, folder: Path) -> Path:
     settings = tts_runtime.Settings(policies={"policy": policy}, out=folder / "out")
     tts_runtime.run("majority", settings=settings, parameters={"n": 2})
     return folder / "out"
+
+
+def test_a_run_goes_on_with_samples_that_were_appended_and_no_others(tmp_path: Path) -> None:
+    policy = completions(tmp_path / "c.jsonl")
+    file = tmp_path / "c.jsonl"
+    whole = file.read_text(encoding="utf-8")
+    first, second = whole.splitlines(keepends=True)
+    file.write_text(first, encoding="utf-8")
+    _run(policy, tmp_path)
+    file.write_text(first + second, encoding="utf-8")
+    answered = (_run(policy, tmp_path) / "majority" / "answers.jsonl").read_text(encoding="utf-8")
+    assert answered.count("\n") == 2
+    for changed in (whole.replace("{3}", "{7}"), second + first, second):
+        file.write_text(changed, encoding="utf-8")
+        with pytest.raises(RunDirectoryError, match=r"c\.jsonl has recorded has changed since"):
+            _run(policy, tmp_path)
+    file.write_text(whole, encoding="utf-8")
+    _run(policy, tmp_path)  # nothing is left to do
 
 
 def test_what_is_replayed_can_be_replayed_again(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tts_runtime.engines.base import EngineError
 from tts_runtime.executor import BindError
 from tts_runtime.problems import problems_named
 from tts_runtime.runs.results import Answer
+from tts_runtime.runs.rundir import RunDirectoryError
 from tts_runtime.runs.sweeps import swept
 
 PROBLEMS = problems_named("arith", 2)
@@ -242,6 +245,25 @@ def test_problems_that_were_not_answered_are_left_out(tmp_path: Path) -> None:
         lines = path.read_text("utf-8").splitlines(keepends=True)
         path.write_text("".join(line for line in lines if PROBLEMS[1].id not in line), "utf-8")
     assert len(replayed(tmp_path / "run", "majority", n=2)) == 1
+
+
+def test_a_run_that_replays_goes_on_with_the_same_run_only(tmp_path: Path) -> None:
+    def played() -> None:
+        settings = tts_runtime.Settings(
+            policies={"policy": f"replay:{tmp_path / 'run'}"}, out=tmp_path / "out"
+        )
+        tts_runtime.run("majority", settings=settings, parameters={"n": 2})
+
+    sim = tts_runtime.Settings(policies={"policy": "sim"}, out=tmp_path / "run")
+    tts_runtime.run("majority", PROBLEMS[:1], settings=sim, parameters={"n": 2})
+    played()
+    tts_runtime.run("majority", PROBLEMS, settings=sim, parameters={"n": 2})
+    played()
+    shutil.rmtree(tmp_path / "run")
+    sim = replace(sim, policies={"policy": "sim:1"})
+    tts_runtime.run("majority", PROBLEMS, settings=sim, parameters={"n": 2})
+    with pytest.raises(RunDirectoryError, match="has changed since"):
+        played()
 
 
 def test_a_damaged_run_is_not_replayed(tmp_path: Path) -> None:

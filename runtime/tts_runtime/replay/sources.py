@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from glob import glob, has_magic
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -11,12 +13,14 @@ from tts_lang.readers import is_file, is_folder
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.options import options_of, parse_name, with_option, with_options
 from tts_runtime.problems.model import BadLine, Problem, ProblemFileError
-from tts_runtime.record.files import MANIFEST
+from tts_runtime.record.files import MANIFEST, DirectoryError, read_manifest
 from tts_runtime.replay.files import RecordedFiles, read_samples
 from tts_runtime.replay.options import ReplayOptions
 from tts_runtime.replay.rundirs import RecordedRun
 from tts_runtime.replay.samples import Recorded
 
+#: Bytes that are read at once.
+_BLOCK: Final = 1 << 20
 #: Files of a folder that may hold samples.
 _SUFFIXES: Final = (".json", ".jsonl", ".parquet", ".gz", ".zst", ".xz", ".bz2")
 
@@ -99,3 +103,43 @@ def source_of(engine: str) -> str:
     options = dict(parsed.options)
     options.pop("policy", None)
     return with_options(parsed.plain, options)
+
+
+def stamp_of(engine: str) -> list[tuple[int, str]]:
+    """What a record is now: of each of its files the size and a digest; or which run it is.
+
+    Raises:
+        EngineError, DirectoryError, OSError: It cannot be read.
+    """
+    path = parse_name(engine).argument
+    if is_file(Path(path) / MANIFEST):
+        # What a run has finished stays as it is: only another run has other samples.
+        run = read_manifest(Path(path))
+        first = [session.started for session in run.sessions[:1]]
+        return [(0, sha256(repr((run.identity, first)).encode()).hexdigest())]
+    return [_digest(file, file.stat().st_size) for file in _files(path)]
+
+
+def is_same(engine: str, stamp: Sequence[tuple[int, str]]) -> bool:
+    """Whether a record is what it was, but for what has been appended to it.
+
+    One that cannot be read any more is said to be so where it is opened.
+    """
+    try:
+        now = stamp_of(engine)
+        if [size for size, _ in now] != [size for size, _ in stamp]:
+            files = _files(parse_name(engine).argument)
+            now = [_digest(file, size) for file, (size, _) in zip(files, stamp, strict=False)]
+    except (EngineError, DirectoryError, OSError):
+        return True
+    return now == [(size, digest) for size, digest in stamp]
+
+
+def _digest(file: Path, size: int) -> tuple[int, str]:
+    """How much of a file's first `size` bytes there is, and their digest."""
+    digest, left = sha256(), size
+    with file.open("rb") as opened:
+        while block := opened.read(min(left, _BLOCK)):
+            digest.update(block)
+            left -= len(block)
+    return size - left, digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
@@ -71,6 +72,8 @@ def engines_of(
         about: dict[str, Any] = {"engine": _name(named[name]), "exactness": engine.exactness}
         if engine.card is not None:
             about["parameters"] = engine.card.parameters
+        if about["engine"].startswith("replay:"):
+            about["record"] = import_module("tts_runtime.replay.sources").stamp_of(about["engine"])
         if isinstance(engine, PolicyEngine):
             about["binding"] = engine.binding.model_dump(mode="json", exclude_defaults=True)
             if engine.spares_logprobs and not logprobs:

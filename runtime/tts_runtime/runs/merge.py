@@ -126,6 +126,8 @@ def _check(parts: Sequence[Run]) -> None:
             differs = "other problems, or in another order"
         if not differs and _models(part) != _models(first):
             differs = "engines of other sizes"
+        if not differs and _replayed(part) != _replayed(first):
+            differs = "what they replayed has changed in between"
         if differs:
             raise RunDirectoryError(
                 f"{first.directory} and {part.directory} are of different runs ({differs})"
@@ -177,6 +179,10 @@ def _check_part(part: Run, problems: int) -> None:
                 f"{part.directory} has not ended ({record.name}: {left} of {len(trials)} answers "
                 "are missing): its tts-run command continues it"
             )
+
+
+def _replayed(part: Run) -> dict[str, object]:
+    return {name: about.get("record") for name, about in part.manifest.engines.items()}
 
 
 def _models(part: Run) -> str:

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from enum import Enum
+from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
@@ -104,13 +105,24 @@ def check(
     if differs == _OTHER["plans"]:
         differs = next(filter(None, (_changed_plan(path, plan) for plan in plans)), differs)
     if not differs:
-        differs = _changed(path, there.identity, problems)
+        differs = _changed_record(there) or _changed(path, there.identity, problems)
     if differs:
         raise RunDirectoryError(
             f"{path} holds another run ({differs}): name another directory with --out, or remove "
             "this one"
         )
     return True
+
+
+def _changed_record(there: Manifest) -> str:
+    """The message about samples that were replayed and are others now; empty if none are."""
+    for about in there.engines.values():
+        # Runs of earlier versions do not say what they read.
+        if "record" in about:
+            same = import_module("tts_runtime.replay.sources").is_same
+            if not same(about["engine"], [tuple(each) for each in about["record"]]):
+                return f"what {about['engine']} has recorded has changed since"
+    return ""
 
 
 def _changed(path: Path, identity: str, problems: Sequence[Problem]) -> str:
