@@ -48,7 +48,7 @@ from tts_runtime.executor.requests import (
     whole_name,
 )
 from tts_runtime.executor.rows import Row
-from tts_runtime.executor.scheduler import PATIENCE, PAUSE, Scheduler
+from tts_runtime.executor.scheduler import Scheduler
 from tts_runtime.reliability import Recorder
 from tts_runtime.streams import Key, root_key, thinking_key
 
@@ -351,22 +351,7 @@ class ProblemRun(Scheduler):
             self.fail(error)
         elif not self.lacking:
             self.lacking = True
-            self.spawn(self._fail_if_blocked(error))
-
-    async def _fail_if_blocked(self, error: BaseException) -> None:
-        """Ends the run once it can do nothing without what it was refused."""
-        quiet = 0
-        while quiet < PATIENCE:
-            active = bool(self.in_flight) or self.busy
-            await asyncio.sleep(PAUSE if active else 0)
-            quiet = 0 if active else quiet + 1
-        self.fail(error)
-
-    @property
-    def busy(self) -> bool:
-        """Whether some task of this run can continue: each waits for one thing at a time."""
-        waiting = sum([not future.done() for future in self._waits])
-        return waiting <= len(self._tasks) - self.lacking  # that one waits for the others
+            self.spawn(self.fail_if_blocked(error, self.in_flight, self._tasks))
 
     def deliver(self, slot: PendingRow, row: Row) -> None:
         """Makes a done row known, once its answer can be compared without computing here."""

@@ -173,7 +173,7 @@ class Replay(ProblemRun):
         replies = turns = 0
         try:
             while not task.done():
-                if self.busy:
+                if self.active(self._tasks):
                     # Soon, or when a process is done with an answer.
                     turns += 1
                     await asyncio.sleep(0 if turns < PATIENCE else PAUSE)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from itertools import count
 from typing import Final, TypeAlias
 
@@ -234,6 +234,23 @@ class Scheduler:
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
+
+    async def fail_if_blocked(self, error: BaseException, requests: Sized, tasks: Sized) -> None:
+        """Ends the run once it can do nothing without what it was refused.
+
+        `requests`: in flight; `tasks`: what may still make something known, this one among them.
+        """
+        quiet = 0
+        while quiet < PATIENCE:
+            active = bool(requests) or self.active(tasks)
+            await asyncio.sleep(PAUSE if active else 0)
+            quiet = 0 if active else quiet + 1
+        self.fail(error)
+
+    def active(self, tasks: Sized) -> bool:
+        """Whether the program or one of its tasks can go on: each waits for one thing at a time."""
+        waiting = sum([not future.done() for future in self._waits])
+        return waiting <= len(tasks) - self.lacking  # `fail_if_blocked` waits for the others
 
     def fail(self, error: BaseException) -> None:
         """Ends the run: everything that waits is woken with the error."""
