@@ -248,7 +248,7 @@ class Scheduler:
         self.fail(error)
 
     def active(self, tasks: Sized) -> bool:
-        """Whether the program or one of its tasks can continue: each waits for one thing at a time."""
+        """Whether the program or a task of it can continue: each waits for one thing at a time."""
         waiting = sum([not future.done() for future in self._waits])
         return waiting <= len(tasks) - self.lacking  # `fail_if_blocked` waits for the others
 
