@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import (
-    AbstractContextManager,
-    AsyncExitStack,
-    nullcontext,
-)
-from dataclasses import replace
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from tts_lang.explain.assumptions import LengthError
@@ -73,6 +70,44 @@ from tts_runtime.runs.settings import Settings
 from tts_runtime.runs.window import default_window
 
 
+@dataclass(frozen=True, slots=True)
+class _BoundPlans:
+    """Open engines, and the plans bound to them: here, or in replicas that have engines too."""
+
+    policies: Mapping[str, PolicyEngine]
+    scorers: Mapping[str, ScorerEngine]
+    bounds: Sequence[Bound] | PreparedSetup
+
+    @property
+    def engines(self) -> Mapping[str, PolicyEngine | ScorerEngine]:
+        """All of them, by their names in strategies."""
+        return {**self.policies, **self.scorers}
+
+    @property
+    def exactness(self) -> Sequence[Exactness]:
+        """Of each plan."""
+        if isinstance(self.bounds, PreparedSetup):
+            return self.bounds.exactness
+        return [bound.exactness for bound in self.bounds]
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """The record of a run.
+
+    Args:
+        identity: Of the run; empty without a run directory.
+        earlier: Of each plan, the problems that earlier sessions finished.
+        writers: Of each plan; `None` without a run directory.
+        replies: Those to problems in flight.
+    """
+
+    identity: str
+    earlier: Sequence[FinishedProblems]
+    writers: Sequence[StrategyWriter | None]
+    replies: ReplyLog | None = None
+
+
 async def run_plans(
     plans: Sequence[Plan],
     problems: Sequence[Problem],
@@ -98,61 +133,23 @@ async def run_plans(
         problems = settings.shard.part(problems)
         if settings.out is not None:
             settings = replace(settings, out=settings.shard.folder(settings.out))
-    trials = list(trials_of(problems, distinct_seeds(settings.seeds)))
-    earlier = [FinishedProblems() for _ in plans]
     configuration: dict[str, Any] = {}
-    identity = ""
     if settings.out is not None:
         configuration = configuration_of(plans, settings, graders.names)
-        identity = identity_of(configuration)
         if check(settings.out, configuration, problems, plans):
-            earlier = [resume.read(folder(settings.out, plan), plan, identity) for plan in plans]
-            damaged = [*resume.read_shared(settings.out, identity)]
-            damaged += [damage for past in earlier for damage in past.damaged]
-            whole = all(trial in past.answers for past in earlier for trial in trials)
-            # A run that was killed after its last answer has no summary of it, or kept replies.
-            ended = not (settings.out / REPLIES).exists() and all(
-                past.summary is not None and past.summary.trials >= len(trials) for past in earlier
-            )
-            if whole and ended and not damaged:
-                return Results(
-                    _read_back(plan, past, trials, settings, identity, graders.names)
-                    for plan, past in zip(plans, earlier, strict=True)
-                )
-    used = {name for plan in plans for name in (*plan.policies, *scorer_names(plan))}
-    passes = [name for name in PASSES if name not in settings.disabled]
+            results = _finished_results(plans, problems, settings, configuration, graders)
+            if results is not None:
+                return results
     logprobs = wants_logprobs(plans, settings.keep)
-    policies: Mapping[str, PolicyEngine]
-    scorers: Mapping[str, ScorerEngine]
-    bounds: Sequence[Bound] | PreparedSetup
     async with AsyncExitStack() as stack:
         with loading or nullcontext():
-            if settings.cluster is None:
-                policies, scorers = engines.open(
-                    settings.policies, settings.scorers, used, progress, plans
-                )
-                bounds = [
-                    bind(
-                        plan,
-                        policies,
-                        scorers,
-                        passes,
-                        settings.speculate > 0,
-                        settings.strict,
-                        logprobs,
-                    )
-                    for plan in plans
-                ]
-            else:
-                keeps = settings.out is not None or settings.analyze
-                setup = setup_of(plans, settings, keeps=keeps, decisions=settings.out is not None)
-                bounds = await clusters.prepare(settings.cluster, settings.replicas, setup)
-                policies, scorers = bounds.policies, bounds.scorers
+            bound = await _bind_plans(
+                plans, settings, progress, engines, clusters, logprobs=logprobs
+            )
             for plan in plans:
-                settings.limits.check_on(plan, policies)
+                settings.limits.check_on(plan, bound.policies)
             graders.open(engines.grader)
-        writers: list[StrategyWriter | None] = [None] * len(plans)
-        replies: ReplyLog | None = None
+        record = _Record("", [FinishedProblems() for _ in plans], [None] * len(plans))
         if settings.out is not None:
             manifest = Manifest(
                 schema=SCHEMA,
@@ -161,56 +158,114 @@ async def run_plans(
                 problem_set=settings.problem_set,
                 files=own_files(plans),
                 shard=part,
-                engines=engines_of(settings, {**policies, **scorers}, logprobs=logprobs),
+                engines=engines_of(settings, bound.engines, logprobs=logprobs),
                 sessions=[session_now(settings.command)],
             )
-            resume.report(resume.read_shared(settings.out, identity), "it is written again")
-            directory = stack.enter_context(opened(settings.out, manifest, problems))
-            write_models(directory, identity, {**policies, **scorers})
-            # Read again: the directory is nobody else's only now.
-            earlier = [resume.read(folder(directory, plan), plan, identity) for plan in plans]
-            for plan, past in zip(plans, earlier, strict=True):
-                resume.report(past.damaged, "what it held is done again")
-                resume.clear(folder(directory, plan), plan.strategy, identity, past)
-            writers = [
-                stack.enter_context(StrategyWriter(directory, plan, identity)) for plan in plans
-            ]
-            answered = [past.answers for past in earlier]
-            replies = open_replies(
-                directory,
-                identity,
-                {**policies, **scorers},
-                lambda trial: all(trial in answers for answers in answered),
-            )
-            stack.enter_context(replies)
-            resume.report(replies.damaged, "what it held is done again")
-        return await _run_bound(
-            plans,
-            bounds,
-            policies,
-            scorers,
-            graders,
-            problems,
-            settings,
-            progress,
-            writers,
-            replies,
-            earlier,
-            identity,
-        )
+            record = _open_record(stack, settings.out, manifest, plans, problems, bound.engines)
+        return await _run_bound(plans, problems, settings, progress, graders, bound, record)
+
+
+def _finished_results(
+    plans: Sequence[Plan],
+    problems: Sequence[Problem],
+    settings: Settings,
+    configuration: Mapping[str, Any],
+    graders: Graders,
+) -> Results | None:
+    """The results of a run whose directory has all of it; `None` if something is left to do."""
+    assert settings.out is not None
+    identity = identity_of(configuration)
+    trials = list(trials_of(problems, distinct_seeds(settings.seeds)))
+    earlier = [resume.read(folder(settings.out, plan), plan, identity) for plan in plans]
+    whole = all(trial in past.answers for past in earlier for trial in trials)
+    # A run that was killed after its last answer has no summary of it, or kept replies.
+    ended = not (settings.out / REPLIES).exists() and all(
+        past.summary is not None and past.summary.trials >= len(trials) for past in earlier
+    )
+    damaged = resume.read_shared(settings.out, identity) or any(past.damaged for past in earlier)
+    if damaged or not whole or not ended:
+        return None
+    return Results(
+        _read_back(plan, past, trials, settings, identity, graders.names)
+        for plan, past in zip(plans, earlier, strict=True)
+    )
+
+
+async def _bind_plans(
+    plans: Sequence[Plan],
+    settings: Settings,
+    progress: Progress,
+    engines: EngineSet,
+    clusters: Clusters,
+    *,
+    logprobs: bool,
+) -> _BoundPlans:
+    """Opens the engines that the plans use, here or on a cluster."""
+    if settings.cluster is not None:
+        recorded = settings.out is not None
+        setup = setup_of(plans, settings, keeps=recorded or settings.analyze, decisions=recorded)
+        replicas = await clusters.prepare(settings.cluster, settings.replicas, setup)
+        return _BoundPlans(replicas.policies, replicas.scorers, replicas)
+    used = _engines_used(plans)
+    policies, scorers = engines.open(settings.policies, settings.scorers, used, progress, plans)
+    passes = _passes(settings)
+    ahead, strict = settings.speculate > 0, settings.strict
+    return _BoundPlans(
+        policies,
+        scorers,
+        [bind(plan, policies, scorers, passes, ahead, strict, logprobs) for plan in plans],
+    )
+
+
+def _open_record(
+    stack: AsyncExitStack,
+    out: Path,
+    manifest: Manifest,
+    plans: Sequence[Plan],
+    problems: Sequence[Problem],
+    engines: Mapping[str, PolicyEngine | ScorerEngine],
+) -> _Record:
+    """The run directory, locked until `stack` ends, without what is to be done again."""
+    identity = identity_of(manifest.configuration)
+    resume.report(resume.read_shared(out, identity), "it is written again")
+    directory = stack.enter_context(opened(out, manifest, problems))
+    write_models(directory, identity, engines)
+    # Also of a directory that was read before: it is nobody else's only now.
+    earlier = [resume.read(folder(directory, plan), plan, identity) for plan in plans]
+    for plan, past in zip(plans, earlier, strict=True):
+        resume.report(past.damaged, "what it held is done again")
+        resume.clear(folder(directory, plan), plan.strategy, identity, past)
+    writers = [stack.enter_context(StrategyWriter(directory, plan, identity)) for plan in plans]
+    answered = [past.answers for past in earlier]
+    replies = open_replies(
+        directory,
+        identity,
+        engines,
+        lambda trial: all(trial in answers for answers in answered),
+    )
+    stack.enter_context(replies)
+    resume.report(replies.damaged, "what it held is done again")
+    return _Record(identity, earlier, writers, replies)
+
+
+def _passes(settings: Settings) -> list[str]:
+    return [name for name in PASSES if name not in settings.disabled]
+
+
+def _engines_used(plans: Sequence[Plan]) -> set[str]:
+    return {name for plan in plans for name in (*plan.policies, *scorer_names(plan))}
 
 
 def setup_of(
     plans: Sequence[Plan], settings: Settings, *, keeps: bool, decisions: bool
 ) -> ReplicaSetup:
     """The setup of replicas for these plans; optionally with candidates and decisions."""
-    passes = [name for name in PASSES if name not in settings.disabled]
-    used = {name for plan in plans for name in (*plan.policies, *scorer_names(plan))}
+    used = _engines_used(plans)
     return ReplicaSetup(
         plans,
         {name: each for name, each in settings.policies.items() if name in used},
         {name: each for name, each in settings.scorers.items() if name in used},
-        passes,
+        _passes(settings),
         settings.speculate,
         settings.strict,
         settings.keep if keeps else None,
@@ -220,47 +275,20 @@ def setup_of(
 
 async def _run_bound(
     plans: Sequence[Plan],
-    bounds: Sequence[Bound] | PreparedSetup,
-    policies: Mapping[str, PolicyEngine],
-    scorers: Mapping[str, ScorerEngine],
-    graders: Graders,
     problems: Sequence[Problem],
     settings: Settings,
     progress: Progress,
-    writers: Sequence[StrategyWriter | None],
-    replies: ReplyLog | None,
-    earlier: Sequence[FinishedProblems],
-    identity: str,
+    graders: Graders,
+    bound: _BoundPlans,
+    record: _Record,
 ) -> Results:
-    meter = RunMeter([each.summary for each in earlier], policies)
-    sizes = ModelSizes.of(policies, scorers, settings.models)
-    if isinstance(bounds, PreparedSetup):
-        levels = bounds.exactness
-    else:
-        levels = [bound.exactness for bound in bounds]
-    collectors = [
-        ResultCollector(
-            plan,
-            RunInfo(
-                exactness,
-                names_of(settings.policies, plan.policies),
-                names_of(settings.scorers, scorer_names(plan)),
-                settings.problem_set,
-                graders.names,
-            ),
-            past,
-            meter,
-            sizes,
-            op_stats=_op_stats(plan, settings, identity),
-            writer=writer,
-            keep=settings.keep,
-        )
-        for plan, exactness, writer, past in zip(plans, levels, writers, earlier, strict=True)
-    ]
+    meter = RunMeter([each.summary for each in record.earlier], bound.policies)
+    collectors = _collectors(plans, settings, graders, bound, record, meter)
+    replies = record.replies
     by_id = {problem.id: problem for problem in problems}
     trials = list(trials_of(problems, distinct_seeds(settings.seeds)))
-    progress.run_starts(plans, len(trials), policies)
-    for place, past in enumerate(earlier):
+    progress.run_starts(plans, len(trials), bound.policies)
+    for place, past in enumerate(record.earlier):
         for trial in trials:
             if trial in past.answers:
                 progress.problem_resumed(place, past.answers[trial])
@@ -279,25 +307,19 @@ async def _run_bound(
             replies.drop(answer.trial)
         progress.problem_done(place, answer)
 
-    def done(place: int, problem: str, seed: int) -> bool:
-        return collectors[place].has(Trial(problem, seed))
-
-    def listen(place: int, problem: ProblemLike, seed: int, events: Events) -> None:
-        collectors[place].listen(Trial(problem.id, seed), events)
-
     if DEFAULT in graders.names:
         warm_up(problem.answer for problem in problems)  # before the clock starts
     meter.start()
-
-    async def arrived(reply: Finished) -> None:
-        progress.tokens_drawn(reply.outcome.counts.policy_tokens)
-        progress.outcome_ready(reply.outcome)
-        await finished(reply.place, reply.outcome, reply.decisions)
-
     left = [trial for trial in trials if not all(each.has(trial) for each in collectors)]
-    window = settings.concurrency or default_window(plans, policies.values())
+    window = settings.concurrency or default_window(plans, bound.policies.values())
     try:
-        if isinstance(bounds, PreparedSetup):
+        if isinstance(bound.bounds, PreparedSetup):
+
+            async def arrived(reply: Finished) -> None:
+                progress.tokens_drawn(reply.outcome.counts.policy_tokens)
+                progress.outcome_ready(reply.outcome)
+                await finished(reply.place, reply.outcome, reply.decisions)
+
             tasks = [
                 Task(
                     by_id[trial.problem],
@@ -306,10 +328,17 @@ async def _run_bound(
                 )
                 for trial in left
             ]
-            await bounds.run(tasks, arrived, window=window, work=meter.work)
+            await bound.bounds.run(tasks, arrived, window=window, work=meter.work)
         else:
+
+            def done(place: int, problem: str, seed: int) -> bool:
+                return collectors[place].has(Trial(problem, seed))
+
+            def listen(place: int, problem: ProblemLike, seed: int, events: Events) -> None:
+                collectors[place].listen(Trial(problem.id, seed), events)
+
             await execute_together(
-                bounds,
+                bound.bounds,
                 [(by_id[trial.problem], trial.seed) for trial in left],
                 finished,
                 concurrency=window,
@@ -328,6 +357,39 @@ async def _run_bound(
             collector.write_summary()
     progress.run_ends()
     return Results(collector.result(trials) for collector in collectors)
+
+
+def _collectors(
+    plans: Sequence[Plan],
+    settings: Settings,
+    graders: Graders,
+    bound: _BoundPlans,
+    record: _Record,
+    meter: RunMeter,
+) -> list[ResultCollector]:
+    """What takes the results of each plan."""
+    sizes = ModelSizes.of(bound.policies, bound.scorers, settings.models)
+    return [
+        ResultCollector(
+            plan,
+            RunInfo(
+                exactness,
+                names_of(settings.policies, plan.policies),
+                names_of(settings.scorers, scorer_names(plan)),
+                settings.problem_set,
+                graders.names,
+            ),
+            past,
+            meter,
+            sizes,
+            op_stats=_op_stats(plan, settings, record.identity),
+            writer=writer,
+            keep=settings.keep,
+        )
+        for plan, exactness, writer, past in zip(
+            plans, bound.exactness, record.writers, record.earlier, strict=True
+        )
+    ]
 
 
 def _read_back(
