@@ -10,6 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts_runtime.stats.estimators import best_at_k, majority_at_k, pass_at_k
+from tts_runtime.stats.samples import (
+    Rule,
+    Sample,
+    SampledProblem,
+    best,
+    coverage,
+    majority,
+    mean_over,
+    weighted,
+)
 
 ANSWERS = st.lists(st.sampled_from(["a", "b", "c", "d", None]), min_size=1, max_size=8)
 
@@ -84,3 +94,56 @@ def test_more_than_there_is_cannot_be_estimated(k: int) -> None:
         best_at_k([(0.5, True)] * 4, k)
     with pytest.raises(ValueError, match="from 4 samples it can be 1 to 4"):
         majority_at_k({"a": 4}, {}, 4, k)
+
+
+#: Answer, grade, and the scores of two steps.
+POOL = [
+    Sample(key, key == "right", 1, 2, {"prm": scores})
+    for key, scores in [
+        ("right", (0.9, 0.2)),
+        ("right", (0.5, 0.5)),
+        ("wrong", (0.1, 0.8)),
+        (None, (0.9, 0.9)),
+        ("wrong", (None, 0.7)),
+    ]
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "k", "expected"),
+    [
+        (coverage, 1, 2 / 5),
+        (coverage, 4, 1.0),
+        (majority, 5, 1 / 2),
+        (best("prm", "last"), 5, 0.0),  # what has no answer is the best, and not right
+        (best("prm", "last"), 1, 2 / 5),
+        (weighted("prm", "last"), 5, 0.0),  # 0.7 to 0.8: the sample without all scores has no vote
+        (weighted("prm", "min"), 5, 1.0),
+        (weighted("prm", "prod"), 5, 1.0),
+        (weighted("prm", "mean"), 5, 1.0),
+        (weighted("none", "last"), 5, 0.0),
+    ],
+)
+def test_rules_see_answers_grades_and_scores(rule: Rule, k: int, expected: float) -> None:
+    problem = SampledProblem("p", 0, True, True, POOL)
+    assert rule(problem, k) == pytest.approx(expected)
+    # Problems with fewer samples, or without grades, are left out.
+    others = [
+        SampledProblem("few", 0, True, True, POOL[: k - 1]),
+        SampledProblem("ungraded", 0, False, True, POOL),
+    ]
+    assert mean_over([problem, *others], k, rule) == pytest.approx(expected)
+    assert mean_over(others, k, rule) is None
+
+
+def test_weighted_votes_of_samples_are_those_of_the_language() -> None:
+    """Sums are exact, so equal ones are a tie; what is below 0 weighs nothing."""
+
+    def voted(*samples: tuple[str, float], k: int | None = None) -> float:
+        pool = [Sample(key, key == "a", 1, 1, {"orm": score}) for key, score in samples]
+        return weighted("orm", "last")(SampledProblem("p", 0, True, True, pool), k or len(pool))
+
+    assert sum([0.1] * 10) != 1.0
+    assert voted(*[("a", 0.1)] * 10, ("b", 1.0)) == 0.5
+    assert voted(("a", 0.1), ("b", -3.0), ("b", 0.05)) == 1.0
+    assert voted(("a", 1.0), ("b", 1.0), k=1) == pytest.approx(0.5, abs=0.1)

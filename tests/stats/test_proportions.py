@@ -63,7 +63,10 @@ def test_seeds_that_agree_say_no_more_than_one() -> None:
     low, high = clustered_wilson([(5 * right, 5) for right, _ in one])
     assert (low, high) == pytest.approx(wilson(24, 40), abs=0.01)
     assert clustered_wilson([(5, 5)] * 40) == wilson(40, 40)
+    assert clustered_wilson([(0, 5)] * 40) == wilson(0, 40)
     assert clustered_wilson([(3, 5)]) == wilson(0.6, 1)
+    # Nor do seeds that agree less than chance has it say more than as many problems.
+    assert effective_size([(1, 2)] * 9 + [(0, 2)]) == 20
 
 
 def test_the_interval_holds_the_true_share_as_often_as_it_says() -> None:

@@ -14,10 +14,18 @@ from tts_lang.plan.graph import Plan
 from tts_lang.source import Source
 from tts_lang.values import mean as language_mean
 from tts_runtime.stats.difficulty import ABSOLUTE, bin_names, bins_of, predicted, quantile_borders
+from tts_runtime.stats.proportions import Z95
 from tts_runtime.stats.samples import Sample, SampledProblem
 from tts_runtime.stats.scaling import control, matched_multiple, performance, slope
 from tts_runtime.stats.tuned_file import ChangedError, FromField, Predicted, tuned_source
-from tts_runtime.stats.tuning import Measured, TuningCandidate, budget_ratio, halves, tuned
+from tts_runtime.stats.tuning import (
+    Measured,
+    TunedPoint,
+    TuningCandidate,
+    budget_ratio,
+    halves,
+    tuned,
+)
 
 PROBLEMS = [f"p{at}" for at in range(300)]
 #: A third easy, a third medium, a third hard.
@@ -88,6 +96,21 @@ def test_a_budget_is_kept_in_every_bin_and_probes_count() -> None:
     assert found.cost == pytest.approx(400)
 
 
+def test_one_strategy_for_all_has_the_same_budget_and_the_cheaper_of_equals_is_chosen() -> None:
+    rates = {"cheap": (50.0, 4), "dear": (100.0, 4), "best": (101.0, 9)}
+    tried = [
+        TuningCandidate(name, {id_: Measured(right, 10, cost) for id_ in PROBLEMS})
+        for name, (cost, right) in rates.items()
+    ]
+    for candidates in (tried, tried[::-1]):
+        for limit in ({"budget": 100.0}, {"baseline": tried[1]}):
+            found = tuned(candidates, BINS, **limit)  # type: ignore[arg-type]
+            assert found is not None
+            assert found.choice == ("cheap",) * 3
+            assert (found.accuracy, found.best_single) == (0.4, 0.4)
+            assert found.cost == 50
+
+
 def test_an_accuracy_is_not_that_of_the_problems_chosen_on() -> None:
     lucky = [candidate(f"same{at}", 100, 0.5, 0.5, 0.5, seed=at) for at in range(30)]
     found = tuned(lucky, BINS, budget=100)
@@ -118,6 +141,23 @@ def test_the_budget_ratio_of_a_known_world() -> None:
     assert low < 4 < high
     worse = [tuned(baseline[:1], BINS, baseline=each) for each in baseline]
     assert budget_ratio([each for each in worse if each], baseline[-1])[0] is None
+
+
+def test_the_ratio_is_read_between_two_budgets_and_its_interval_is_the_bootstraps() -> None:
+    problems = PROBLEMS[:100]
+
+    def point(right: int, *costs: float) -> TunedPoint:
+        spent = {id_: costs[at % len(costs)] for at, id_ in enumerate(problems)}
+        return TunedPoint(None, None, (), dict.fromkeys(problems, (right, 10)), spent, 1.0, 1.0)
+
+    baseline = TuningCandidate("base", {id_: Measured(5, 10, 1000) for id_ in problems})
+    # Halfway from 40 % to 60 %, so at the geometric mean of the costs.
+    assert budget_ratio([point(6, 400), point(4, 100)], baseline) == pytest.approx((5, 5, 5))
+    # The mean of 100 costs of 1 or 3 is 2, its standard error 0.1.
+    varied = {id_: Measured(5, 10, 1.0 + 2 * (at % 2)) for at, id_ in enumerate(problems)}
+    ratio, low, high = budget_ratio([point(5, 1)], TuningCandidate("base", varied))
+    assert ratio == 2
+    assert (low, high) == pytest.approx((2 - Z95 / 10, 2 + Z95 / 10), abs=0.03)
 
 
 def test_the_choice_that_is_the_baseline_has_its_budget() -> None:
@@ -278,6 +318,7 @@ def test_the_figures_of_s1_and_of_matched_flops() -> None:
     assert slope([(1.0, 0.1), (1.0, 0.2)]) is None
     assert performance(points) == 0.5
     assert control([5, 10, 15, 20], 10, 15) == 0.5
+    assert control([], 10, 15) == performance([]) == 0
     # Snell et al., section 7: about 14 times the parameters.
     assert matched_multiple(14, 22) == pytest.approx(14 + 39 / 22)
     with pytest.raises(ValueError, match="1 or more"):

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from random import Random
 from typing import Final
 
-from tts_lang.values import mean
+from tts_lang.values import reduce_steps, votes
 from tts_runtime.executor import CandidateRecord
 from tts_runtime.record.reader import Tree
 from tts_runtime.stats.estimators import best_at_k, majority_at_k, pass_at_k
 
-#: Reductions of a process scorer's steps to one number, by their names in the language.
-REDUCTIONS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
-    "last": lambda steps: steps[-1],
-    "min": min,
-    "prod": prod,
-    "mean": lambda steps: mean(steps) or 0.0,
-}
+#: The language's reductions of steps to one number that are compared.
+REDUCTIONS: Final = ("last", "min", "prod", "mean")
 #: Subsets by which a weighted vote of fewer than all samples is estimated.
 SUBSETS: Final = 200
 
@@ -40,8 +34,8 @@ class Sample:
         value = self.scores.get(scorer)
         if not isinstance(value, tuple):
             return value
-        numbers = [each for each in value if each is not None]
-        return REDUCTIONS[reduction](numbers) if numbers and len(numbers) == len(value) else None
+        reduced: float | None = None if None in value else reduce_steps(reduction, value)
+        return reduced
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +163,19 @@ def weighted(scorer: str, reduction: str) -> Rule:
 
 
 def _vote(samples: Sequence[Sample], scorer: str, reduction: str) -> float:
-    weights: dict[str, float] = {}
+    weights: dict[str, list[float]] = {}
     right: set[str] = set()
     for sample in samples:
         score = sample.score(scorer, reduction)
         if sample.key is not None and score is not None:
-            weights[sample.key] = weights.get(sample.key, 0.0) + max(0.0, score)
+            weights.setdefault(sample.key, []).append(max(0.0, score))
             if sample.correct:
                 right.add(sample.key)
     if not weights:
         return 0.0
-    top = max(weights.values())
-    tied = [key for key, weight in weights.items() if weight == top]
+    cast = {key: votes(each) for key, each in weights.items()}
+    top = max(cast.values())
+    tied = [key for key, weight in cast.items() if weight == top]
     return sum(key in right for key in tied) / len(tied)
 
 
