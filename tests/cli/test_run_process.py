@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import python
+from tests.support.processes import forked, python
 
 RUN = "import sys; from tts_runtime.cli import main; main(sys.argv[1:])"
 
@@ -92,7 +92,7 @@ Status.problem_done = pressed
 def test_an_interrupted_engine_leaves_no_process_behind(times: int, tmp_path: Path) -> None:
     """The bundled policy decodes in a thread of its own, for which the process waits."""
     code = PRESSED.replace("TIMES", str(times)) + RUN
-    done = python(code, "majority", "--limit", "4", "--out", "run", folder=tmp_path)
+    done = forked(code, "majority", "--limit", "4", "--out", "run", folder=tmp_path)
     assert done.returncode == 130
     assert "Traceback" not in done.stderr
     assert "interrupted: 1 of 4 problems are kept in run" in done.stderr
