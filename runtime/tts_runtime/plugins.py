@@ -129,7 +129,7 @@ def _marked(spec: ScorerSpec | GraderSpec) -> _Decorator:
 
 
 class _Decorator(Protocol):
-    """What gives a function back, marked."""
+    """A decorator that returns the function, marked."""
 
     def __call__(self, function: Function, /) -> Function: ...
 

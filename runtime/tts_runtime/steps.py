@@ -79,7 +79,7 @@ class StepSplit:
         return self.closed[many:] if many < before else self._recent[many - before :]
 
     def after(self, before: StepSplit, delimiter: bytes) -> bytes | None:
-        """What was added to `before`, if this continues it."""
+        """The part that was added to `before`, if this continues it."""
         new, old = self._recent, before._recent
         block = self._block
         if block is not before._block:

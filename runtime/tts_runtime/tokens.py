@@ -1,4 +1,4 @@
-"""What the runtime needs of a tokenizer: ids for text, and the bytes of every id.
+"""The interface of tokenizers: ids for text, and the bytes of every id.
 
 Candidates are lists of token ids; their text is the bytes of their ids, decoded. Nothing sampled is
 ever encoded again.

@@ -82,7 +82,7 @@ def _filled(text: str) -> str:
 
 
 def empty_value(metavar: str | tuple[str, ...] | None) -> str:
-    """What is said of an empty value, as a shell makes of a variable that is not set."""
+    """The message about an empty value, which a shell makes of a variable that is not set."""
     what = {"FILE": "a file", "DIR": "a folder", "SITE": "a folder"}.get(str(metavar), metavar)
     return f"expected {what}, not an empty text"
 

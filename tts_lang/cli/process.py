@@ -108,7 +108,7 @@ class _Messages(io.FileIO):
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:
-    r"""What an encoding lacks, as JSON writes it (`\u00e9`): so JSON stays what it is."""
+    r"""Characters that an encoding lacks, as JSON escapes (`\u00e9`), which keep JSON valid."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return json.dumps(error.object[error.start : error.end])[1:-1], error.end

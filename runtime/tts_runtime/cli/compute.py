@@ -19,7 +19,7 @@ from tts_runtime.stats.tuned_file import base_of
 
 
 def costs(options: Namespace) -> None:
-    """What each strategy costs, and what a problem costs that it solves."""
+    """The cost of each strategy, and per problem that it solves."""
     records = chosen_records(options)
     graded_of = [_graded(run, record) for run, record in records]
     answers_of = [_finished(run.answers(record.name)) for run, record in records]

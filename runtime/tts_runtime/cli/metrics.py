@@ -160,7 +160,7 @@ def _stopped(problems: Sequence[SampledProblem]) -> list[str]:
 
 
 def _ungraded(problems: Sequence[SampledProblem]) -> list[str]:
-    """What is left out, as it is neither right nor wrong."""
+    """A line about answers and samples that are left out: they have no grade."""
     answers = sum(bool(each.samples) and not each.graded for each in problems)
     samples = sum(each.ungraded for each in problems)
     counts = [

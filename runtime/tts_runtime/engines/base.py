@@ -127,7 +127,7 @@ class Limits:
 
 
 class StreamOrigin(NamedTuple):
-    """Where in a problem's random streams a request stands.
+    """The position of a request in a problem's random streams.
 
     Args:
         root: The key of the problem (`streams.root_key`).
@@ -226,7 +226,7 @@ made_later(GenerateRequest)
 
 @dataclass(slots=True)
 class Partial:
-    """What a generation has drawn so far."""
+    """The tokens that a generation has drawn so far."""
 
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -347,7 +347,7 @@ class Load:
 
 
 class Engine(ABC):  # noqa: B024  (what is abstract differs)
-    """What policies and scorers have in common."""
+    """The common base of policies and scorers."""
 
     #: Exact results whatever the batching, but for near ties: the engine follows the streams.
     exact: bool = True
@@ -407,7 +407,7 @@ class PolicyEngine(Engine):
         """
 
     def unfit(self, plan: Plan, name: str) -> Iterable[str]:  # noqa: ARG002
-        """What a plan asks of it, as its policy `name`, that it cannot do: one line per fault."""
+        """Demands of a plan on its policy `name` that this engine cannot meet: one line each."""
         return ()
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What an engine has in flight: one task for each request."""
+"""The tasks of an engine that are in flight: one for each request."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def options_of(name: EngineName, model: type[Options]) -> Options:
 
 
 def values_of(option: str, text: str) -> dict[str, Any]:
-    """What an option adds to something: `name=value,...`, or a JSON object.
+    """The values in the text of an option: `name=value,...`, or a JSON object.
 
     Raises:
         EngineError: It is neither.

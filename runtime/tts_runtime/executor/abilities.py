@@ -1,4 +1,4 @@
-"""What a plan's expressions and clauses ask of its policies, before anything is spent."""
+"""Checks before a run that policies can do what a plan's expressions and clauses need."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _read_in(operation: Operation) -> dict[Ability, str]:
 
 
 def _asked_by(decoding: Decoding) -> dict[Ability, str]:
-    """What a call's clauses ask of its policy."""
+    """The abilities that a call's clauses need of its policy."""
     found = {}
     if decoding.likeliest:
         found[Ability.LIKELIEST] = "`likeliest`"

@@ -279,7 +279,7 @@ def _scorers(
 def _engines(
     plan: Plan, policies: Mapping[str, Policy], scorers: Mapping[str, ScorerEngine]
 ) -> Iterator[str]:
-    """What engines themselves say of a plan."""
+    """The objections of engines to a plan."""
     for name, policy in policies.items():
         yield from policy.engine.unfit(plan, name)
     for scorer in plan.scorers:

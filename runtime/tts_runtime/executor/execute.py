@@ -55,7 +55,7 @@ class Observer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a strategy gave for one problem.
+    """The result of a strategy on one problem.
 
     Args:
         problem_id, seed: Which problem, under which seed.

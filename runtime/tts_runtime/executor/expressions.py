@@ -413,7 +413,7 @@ def _field(operation: Operation, problem: ProblemLike, name: str) -> str:
 
 
 def argument_parts(arguments: Mapping[str, Any]) -> list[Part]:
-    """What a prompt's pools add to the key of a conversation (C5); the message shows the rest."""
+    """The parts of a conversation's key that stand for a prompt's pools (C5)."""
     parts: list[Part] = []
     for value in arguments.values():
         if isinstance(value, list):

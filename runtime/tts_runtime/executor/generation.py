@@ -129,7 +129,7 @@ class GenerationCall:
 
 
 class ChildSpec:
-    """What all children of one row in one operation share.
+    """The common part of all children of one row in one operation.
 
     Args:
         call: The operation's execution.

@@ -18,7 +18,7 @@ Item: TypeAlias = "Row | PendingRow"
 
 
 class PendingReply(Protocol):
-    """What a pending row waits for: a request to an engine."""
+    """The request to an engine that a pending row waits for."""
 
     def leave(self, row: PendingRow, /) -> None:
         """The row is not waited for any more."""

@@ -20,7 +20,7 @@ class ProblemLike(Protocol):
 
     @property
     def text(self) -> str:
-        """What is asked."""
+        """The text of the problem."""
 
     @property
     def before(self) -> Messages:
@@ -32,7 +32,7 @@ class ProblemLike(Protocol):
 
     @property
     def fields(self) -> Mapping[str, object]:
-        """What else the problem file says."""
+        """The other fields of the problem file."""
 
 
 Event = TypeVar("Event")
@@ -42,7 +42,7 @@ Listeners: TypeAlias = "tuple[Callable[[Event], None], ...]"
 
 
 class Events:
-    """Who listens to what, within one run of one problem. Subscribe before the run starts."""
+    """The listeners to events of one run of one problem. Subscribe before the run starts."""
 
     __slots__ = ("_listeners",)
 
@@ -54,7 +54,7 @@ class Events:
         self._listeners[event] = (*self.listeners(event), listener)
 
     def listeners(self, event: type[Event]) -> Listeners[Event]:
-        """Who listens to this class of events."""
+        """The listeners to this class of events."""
         return self._listeners.get(event, ())
 
 

@@ -113,7 +113,7 @@ class CompiledRegion:
 
 
 class Builder:
-    """What a handler knows of the operation that it prepares."""
+    """The context in which a handler prepares an operation."""
 
     def __init__(self, program: Program, operation: Operation) -> None:
         self.program = program

@@ -30,7 +30,7 @@ _NOT_SCORED: Final = False
 
 
 class _Made:
-    """What all candidates of one operation have in common."""
+    """The fields that all candidates of one operation share."""
 
     __slots__ = ("drawn", "op", "own", "place")
 
@@ -142,7 +142,7 @@ def _borders(
     texts: Sequence[str],
     prompts: Sequence[tuple[int, ...] | None],
 ) -> Iterator[tuple[int, int]]:
-    """Where lines begin and end."""
+    """The begin and end of every line."""
     sampling = [node.sampling for node in nodes]
     conversations = [node.conversation for node in nodes]
     if (

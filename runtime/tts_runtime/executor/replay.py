@@ -78,13 +78,13 @@ class Recording:
 
 
 def _score_name(engine: ScorerEngine, requests: Sequence[ScoreRequest]) -> Any:
-    """What equal requests for a score have in common, within a problem."""
+    """The name of a request for a score within a problem; equal requests share it."""
     (request,) = requests
     return id(engine), digest(request.text), hash(request.steps), request.known, request.answer
 
 
 def _pool_name(engine: ScorerEngine, requests: Sequence[ScoreRequest]) -> Any:
-    """What equal requests for the scores of a pool have in common, within a problem."""
+    """The name of a request for a pool's scores within a problem; equal requests share it."""
     return tuple([_score_name(engine, (request,)) for request in requests])
 
 
@@ -128,7 +128,7 @@ class Turn(Generic[Reply]):
         return not self._callbacks
 
     def exception(self) -> BaseException | None:
-        """What went wrong."""
+        """The error, if it failed."""
         return self._found if isinstance(self._found, BaseException) else None
 
     def result(self) -> Reply:

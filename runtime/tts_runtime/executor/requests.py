@@ -29,7 +29,7 @@ from tts_runtime.executor.problem import unforeseen
 
 @dataclass(slots=True)
 class Counts:
-    """What a problem cost: a function of what the strategy asked for, each thing once (C66).
+    """The cost of a problem: a function of the strategy's requests, equal ones once (C66).
 
     Args:
         policy_calls: Different generations that it needed, those of judges and look-ahead included.
@@ -53,7 +53,7 @@ class Counts:
 
 
 class _Policy:
-    """What one policy did."""
+    """The work of one policy."""
 
     __slots__ = ("calls", "drawn", "marks", "read")
 
@@ -64,7 +64,7 @@ class _Policy:
 
 
 class _Scorer:
-    """What one scorer did."""
+    """The work of one scorer."""
 
     __slots__ = ("calls", "steps", "tokens")
 
@@ -86,7 +86,7 @@ class CostCounter:
 
     @property
     def counts(self) -> Counts:
-        """What has been counted so far."""
+        """The counts so far."""
         policies, scorers = self._policies, self._scorers
         return Counts(
             sum(each.calls for each in policies.values()),
@@ -205,7 +205,7 @@ Then: TypeAlias = Callable[[Any], object]
 
 @dataclass(slots=True)
 class Work:
-    """What engines did, for whoever asked; it depends on timing, caches and who else asks.
+    """The work of engines, for all requests; it depends on timing, caches and other problems.
 
     Args:
         policy_calls, scorer_calls: Requests that engines were given.
@@ -262,7 +262,7 @@ class Work:
 
 
 def failure(node: Node, error: CandidateError) -> Generation:
-    """What stands for a reply to a node: nothing is added, and nothing may be (C64)."""
+    """The reply that a failed request has: nothing is added to the node, now or later (C64)."""
     return Generation(
         ids=(),
         logprobs=(),
@@ -278,7 +278,7 @@ def failure(node: Node, error: CandidateError) -> Generation:
 
 
 def request_name(signature: str, position: int, request: GenerateRequest) -> Any:
-    """What equal requests of one problem have in common (C62).
+    """The identity of a request within a problem: equal requests share it (C62).
 
     Stream key and position stand for the path (invariant U): paths are long to look up, and a
     request is looked up for every child. `same_path` makes sure.
@@ -313,12 +313,12 @@ def same_path(one: Node, other: Node, policy: Policy) -> bool:
 
 
 def digest(text: str) -> bytes:
-    """What stands for a text in a name that is kept: a path's text is long."""
+    """A digest that names a text where names are kept: a path's text is long."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def piece_mark(before: bytes, pieces: Iterable[bytes]) -> bytes:
-    """What stands for pieces of a path and all before them, of which `before` is the mark."""
+    """The mark of a path: a digest of these pieces and all before them, whose mark is `before`."""
     for piece in pieces:
         before = blake2b(before + piece, digest_size=16).digest()
     return before

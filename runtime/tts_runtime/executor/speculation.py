@@ -324,7 +324,7 @@ class Speculator:
         self._schedule()
 
     def _request_made(self, event: RequestMade) -> None:
-        """Where an engine is full, what runs ahead gives way to the program."""
+        """Cancels the latest speculative request of a full engine, in favour of the program's."""
         engine = event.entry.policy.engine
         if self._flying and not _room(engine, unknown=True):
             for early in reversed(self._flying):

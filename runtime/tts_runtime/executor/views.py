@@ -1,4 +1,4 @@
-"""What expressions are evaluated against: a view of an operation's inputs, aggregates, statistics.
+"""A view of an operation's inputs, for evaluating expressions: aggregates, groups, statistics.
 
 Aggregates make evaluators out of compiled ones: a number over the rows of a pool, and values that
 need the whole pool but differ from row to row. Statistics are those of sampled tokens over spans of
@@ -106,7 +106,7 @@ def descending(places: Sequence[int], numbers: Sequence[Any]) -> list[int]:
 
 
 def ancestors(row: Row) -> list[Candidate]:
-    """What a row was made from, nearest first, without itself."""
+    """The ancestors of a row, nearest first, without itself."""
     found: list[Candidate] = []
     candidate = row.candidate
     while True:

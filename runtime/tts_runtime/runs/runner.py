@@ -367,7 +367,7 @@ def _collectors(
     record: _Record,
     meter: RunMeter,
 ) -> list[ResultCollector]:
-    """What takes the results of each plan."""
+    """Of each plan, the collector of its results."""
     sizes = ModelSizes.of(bound.policies, bound.scorers, settings.models)
     return [
         ResultCollector(

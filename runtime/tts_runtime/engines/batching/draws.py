@@ -289,7 +289,7 @@ class _Scratch:
 
 @cache
 def _counters(vocabulary: int) -> NDArray[np.uint64]:
-    """What a token's id adds to its row's seed."""
+    """The numbers that are added to a row's seed, one per token id."""
     return np.arange(1, vocabulary + 1, dtype=np.uint64) * np.uint64(GOLDEN)
 
 

@@ -74,7 +74,7 @@ class PathScorer(Worker[ScoreRequest, ScoreReply]):
         self._waiting.clear()
 
     def _path(self, job: ScoreJob) -> Path | None:
-        """What is to be read for a job; nothing if it is settled."""
+        """The path to read for a job; `None` if the job is settled."""
         if job.future.cancelled():
             self.drop(job)
             return None

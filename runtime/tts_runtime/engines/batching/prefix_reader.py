@@ -121,7 +121,7 @@ class PrefixReader:
         self._known.trim()
 
     def _start(self, text: Text) -> int:
-        """Where reading a text begins."""
+        """The position at which reading a text begins."""
         return min(self._known.find(text[0])[1], text[1])
 
     def _rows(self, texts: Sequence[tuple[Text, int]]) -> Iterator[tuple[Text, Array]]:

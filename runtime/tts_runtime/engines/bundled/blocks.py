@@ -91,7 +91,7 @@ def query_block(head: int) -> int:
 
 @lru_cache
 def key_multiple(head: int, count: int) -> int:
-    """What numbers of keys up to 256 are rounded up to where that many queries attend."""
+    """The multiple to which numbers of keys up to 256 are rounded up, for that many queries."""
     return next(
         multiple
         for multiple in _KEYS

@@ -1,4 +1,4 @@
-"""Where the tokens of a pass lie: packed without gaps for matrix products, in blocks for attention.
+"""The layout of the tokens of a pass: packed for matrix products, in blocks for attention.
 
 A product over all tokens takes blocks of rows, whatever row of the cache each token belongs to;
 attention takes blocks of one row's queries. Rows with as many blocks attend together.

@@ -158,7 +158,7 @@ def find_key(variable: str | None, header: str = "authorization") -> Key:
 
 
 def _named(letter: str) -> str:
-    """What a character is, without showing it."""
+    """The kind of a character, in words that do not show it."""
     if letter in "\r\n\x0b\x0c\x85\u2028\u2029":
         return "a line break"
     if letter.isspace():

@@ -366,7 +366,7 @@ class HttpClient:
         raise Transient(said, wait, least)
 
     def _meaning(self, status: int) -> str:
-        """What the user can do about a status."""
+        """Advice to the user about an HTTP status."""
         variable = self._key.variable
         if status in (401, 403):
             if self._key.text:

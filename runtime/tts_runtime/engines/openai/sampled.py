@@ -160,7 +160,7 @@ class Vocabulary:
         return [*found, end] if ended else found
 
     def spelling(self, *, streamed: bool) -> Spelling:
-        """What compares the tokens of a reply with its text."""
+        """A comparison of the tokens of a reply with its text."""
         return Spelling(streamed=streamed, names=self._names)
 
     @property

@@ -240,7 +240,7 @@ def _logprobs(top: int) -> str:
 
 
 def lacking(served: ServedModel, *, own_ids: bool) -> dict[Ability, str]:
-    """What it cannot do for strategies (`PolicyEngine.lacks`)."""
+    """Abilities that strategies may need and the server lacks (`PolicyEngine.lacks`)."""
     in_process = "bind an engine in this process (`transformers:MODEL`)"
     gets = (
         "gets none from its server"

@@ -45,7 +45,7 @@ _LOOK: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class ProgramResult:
-    """What became of a program.
+    """The result of running a program.
 
     Args:
         output, errors: What it printed, each cut at the limit; its file is called `main.py`.

@@ -111,7 +111,7 @@ def unshare(flags: int) -> None:
 
 
 def name_host(name: str) -> None:
-    """What the machine is called, in its namespace."""
+    """The name of the machine, in its namespace."""
     _checked(_LIBC.sethostname(name.encode(), ctypes.c_size_t(len(name))), "sethostname")
 
 

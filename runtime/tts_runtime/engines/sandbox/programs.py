@@ -101,7 +101,7 @@ def _indent(line: str) -> int:
 
 
 def reply_of(outcome: ProgramResult) -> str:
-    """What a program printed, and the error if it failed."""
+    """The output of a program, and the error if it failed."""
     parts = [_shown(outcome.output)]
     if not outcome.finished:
         parts.append(_shown(outcome.errors)[-_ERRORS_SHOWN:])

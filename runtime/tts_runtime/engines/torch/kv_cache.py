@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 @dataclass(frozen=True, slots=True)
 class CacheShape:
-    """What one token takes: numbers of layers and key heads, and the size of a head."""
+    """The shape of one token's keys: layers, key heads, and the size of a head."""
 
     layers: int
     key_heads: int

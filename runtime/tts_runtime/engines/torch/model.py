@@ -44,7 +44,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a model runs: `auto` is a GPU where there is one, and float32 on a CPU."""
+    """The device and number type of a model: `auto` is a GPU if there is one, float32 on a CPU."""
 
     device: str = "auto"
     dtype: str = "auto"
@@ -267,7 +267,7 @@ class _Places(TransformersCache):  # type: ignore[misc]  # transformers has no t
 
 
 class _Output(BaseModelOutputWithPast):  # type: ignore[misc]  # transformers has no types
-    """What a body gives: hidden states, and nothing of what else a head may look for."""
+    """The output of a body: hidden states; other attributes that a head may look for are None."""
 
     def __getattr__(self, name: str) -> None:
         if name.startswith("__"):

@@ -48,7 +48,7 @@ class VllmRequest:
 
 @dataclass(frozen=True, slots=True)
 class VllmOutput:
-    """What a step of vLLM's gave one request.
+    """The output of one step of vLLM for one request.
 
     Args:
         name: The request's id.

@@ -28,7 +28,7 @@ class WastedTokens:
 
 @dataclass(frozen=True, slots=True)
 class EngineContext:
-    """What all generations of an engine have in common.
+    """The context that all generations of an engine share.
 
     Args:
         config: What the logits processor knows as well.

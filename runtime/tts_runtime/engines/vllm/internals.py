@@ -82,7 +82,7 @@ def probe() -> Internals:
 
 
 def _check_core() -> str:
-    """What the engine core's client lacks; empty if nothing."""
+    """The faults of the engine core's client; empty if it has none."""
     from vllm import SamplingParams
 
     request = VllmRequest("probe", [1, 2], SamplingParams(extra_args={KEY: {"values": []}}))

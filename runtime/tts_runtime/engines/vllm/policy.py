@@ -168,7 +168,7 @@ def _fastest_way(
         return await wait_for(client.submit(call), seconds)
 
     def fails(client: CoreClient[Generation], *, listing: bool) -> str:
-        """What is wrong with a way; empty if nothing is."""
+        """The fault of a way; empty if it has none."""
         try:
             found = at_once(draw(client, listing, _SECONDS))
         except TimeoutError:

@@ -174,7 +174,7 @@ class _JudgeCall:
         self._parts: list[Part] = argument_parts(arguments)
 
     def shows(self, prompt: CompiledPrompt, view: View, originals: Mapping[Candidate, Row]) -> None:
-        """What fills its slots; columns are those of the rows without what was looked ahead."""
+        """Sets the values of its slots; columns are those of the rows without their rollouts."""
         self._prompt = prompt
         self._view = view
         self._originals = originals
@@ -384,7 +384,7 @@ class _JudgeCall:
 
 
 def _places(rows: Sequence[Row]) -> tuple[tuple[Key, int], ...]:
-    """What names rows in the key of a conversation about them."""
+    """The names of rows in the key of a conversation about them."""
     return tuple([(row.node.key, row.node.position) for row in rows])
 
 

@@ -488,7 +488,7 @@ def _usable(
 
 
 def _marks(node: Node, many: int) -> tuple[bytes, int]:
-    """What names the first closed pieces of a path, and the texts of their steps."""
+    """The mark of the first closed pieces of a path, and that of the texts of their steps."""
     texts = step_marks(0, node.segments.texts[:many])[-1] if many else 0
     if node.mixed:
         return b"", texts

@@ -471,7 +471,7 @@ class RowSelection:
         self._known_all(rows, kept, values)
 
     def _known_all(self, rows: list[Row], kept: Sequence[int], values: Sequence[Any]) -> None:
-        """What the record says of it."""
+        """Reports the complete pool, and the decision for the record."""
         scope, pool = self._scope, self._pool
         pool.items, pool.pending = rows, False  # type: ignore[assignment]
         for known in scope.run.events.listeners(PoolKnown):

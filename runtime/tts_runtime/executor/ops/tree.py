@@ -41,7 +41,7 @@ class _Tree:
             self.rows[candidate] = row.with_backed(row.backed.visited())
 
     def view(self) -> View:
-        """What expressions see of the tree now."""
+        """The tree as expressions see it now."""
         view = self._view.of(list(self.rows.values()))
         tops = sum(self.rows[candidate].backed.visits for candidate in self.children(None))
         above: dict[Candidate, int] = {}
