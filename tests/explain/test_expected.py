@@ -12,7 +12,7 @@ import pytest
 from tests.support.agreement import compiled
 from tests.support.programs import random_program
 from tests.support.records import solution
-from tests.support.shipped import NAMED
+from tests.support.shipped import NAMED, as_shipped
 from tts_lang.compiler import compile_strategy
 from tts_lang.explain.assumptions import (
     Assumed,
@@ -145,7 +145,7 @@ def test_resampling_within_groups_keeps_as_many_in_each() -> None:
 
 def test_every_shipped_strategy_has_an_expectation() -> None:
     for path, name in NAMED:
-        text = to_text(explain(compile_strategy(path, name), Assumed(lengths=LENGTHS)))
+        text = to_text(explain(as_shipped(path, name), Assumed(lengths=LENGTHS)))
         assert re.search(r"^total, per problem +expected +at most$", text, re.MULTILINE)
 
 
@@ -265,4 +265,4 @@ def test_actual_stands_beside_expected() -> None:
 
 def test_no_shipped_strategy_is_refused_as_it_stands() -> None:
     for path, name in NAMED:
-        check_sane(compile_strategy(path, name), [])
+        check_sane(as_shipped(path, name), [])

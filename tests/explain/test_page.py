@@ -16,7 +16,7 @@ from hypothesis import given, settings
 
 from tests.support.plans import Builder
 from tests.support.random_plans import plans
-from tests.support.shipped import NAMED
+from tests.support.shipped import NAMED, as_shipped
 from tts_lang import library
 from tts_lang.compiler import compile_strategy
 from tts_lang.explain.assumptions import Assumed, Lengths
@@ -182,7 +182,7 @@ WIDTHS = (NARROW, WIDE)
 
 @pytest.mark.parametrize(("path", "name"), NAMED, ids=[name for _, name in NAMED])
 def test_nothing_crosses_in_drawings_of_shipped_strategies(path: Path, name: str) -> None:
-    tree = explain(compile_strategy(path, name))
+    tree = explain(as_shipped(path, name))
     for width in WIDTHS:
         found = drawn(to_svg(layout(tree.lines, width)))
         assert list(faults(found)) == []
@@ -209,7 +209,7 @@ def test_wide_characters_take_two_columns() -> None:
 
 def test_a_page_names_nothing_that_the_strategy_does_not() -> None:
     for path, name in NAMED[::8]:
-        tree = explain(compile_strategy(path, name))
+        tree = explain(as_shipped(path, name))
         for text in (line.text for line in tree.all_lines()):
             assert not re.search(r"%\d", text), text
 

@@ -27,8 +27,7 @@ def html() -> str:
     return explained(compile_strategy(library.find("mctsr")), "html")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "theme"), [(390, "light"), (1280, "dark")])
 def test_the_page_fits_and_can_be_read(
     browser: Browser, html: str, width: int, theme: Literal["light", "dark"]
 ) -> None:

@@ -6,19 +6,14 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from tests.support.shipped import FILES, NAMED, declared, every_file, every_strategy
+from tests.support.shipped import FILES, NAMED, declared, every_file
 from tts_lang import library
-from tts_lang.compiler import check_path, compile_strategy
+from tts_lang.compiler import check_path
 from tts_lang.source import Source
 from tts_lang.syntax.format import format_source
 
 MOST_LINES = 25
 MOST_COLUMNS = 100
-
-
-@every_file
-def test_compiles_without_errors_or_warnings(path: Path) -> None:
-    assert check_path(path).diagnostics == ()
 
 
 @every_file
@@ -29,8 +24,11 @@ def test_is_in_canonical_layout(path: Path) -> None:
 
 
 @every_file
-def test_has_the_strategy_that_its_name_says_and_its_source(path: Path) -> None:
-    documents = {each.name: each.document for each in check_path(path).strategies}
+def test_compiles_without_warnings_to_the_strategy_that_its_name_says(path: Path) -> None:
+    """It names its source, too."""
+    checked = check_path(path)
+    assert checked.diagnostics == ()
+    documents = {each.name: each.document for each in checked.strategies}
     assert path.stem in documents
     assert all(documents.values())
     where = "Unpublished; of" if path.parent.name == "compositions" else "Source: "
@@ -55,12 +53,8 @@ def test_names_are_unique_over_all_folders() -> None:
     """They share the library's one name space: `tts-run NAME` finds one file."""
     names = Counter(name for _, name in NAMED)
     assert [name for name, count in names.items() if count > 1] == []
-
-
-@every_strategy
-def test_is_found_by_its_name_alone(path: Path, name: str) -> None:
-    assert library.find(name) == path
-    assert compile_strategy(name).strategy == name
+    for path, name in NAMED:
+        assert library.find(name) == path
 
 
 def test_prompts_scorers_and_judges_of_all_files_can_meet_in_one_plan() -> None:

@@ -58,6 +58,12 @@ every_strategy = pytest.mark.parametrize(("path", "name"), NAMED, ids=[name for 
 
 
 @cache
+def as_shipped(path: Path, name: str) -> Plan:
+    """A strategy's plan, at the defaults of its parameters."""
+    return compile_strategy(path, name)
+
+
+@cache
 def small(path: Path, name: str) -> Plan:
     """A strategy's plan, at small values of the parameters that make work."""
     known = parameters_of(path, name)
