@@ -104,7 +104,7 @@ def test_one_strategy_for_all_has_the_same_budget_and_the_cheaper_of_equals_is_c
     ]
     for candidates in (tried, tried[::-1]):
         for limit in ({"budget": 100.0}, {"baseline": tried[1]}):
-            found = tuned(candidates, BINS, **limit)  # type: ignore[arg-type]
+            found = tuned(candidates, BINS, **limit)
             assert found is not None
             assert found.choice == ("cheap",) * 3
             assert (found.accuracy, found.best_single) == (0.4, 0.4)
