@@ -6,6 +6,7 @@ import asyncio
 from asyncio import Future
 from collections import Counter
 from collections.abc import Collection, Sequence
+from fractions import Fraction
 from random import Random
 
 import pytest
@@ -17,7 +18,7 @@ from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import GenerateRequest, Generation, ScorerEngine
 from tts_runtime.engines.sim.virtual import run_virtual
-from tts_runtime.executor import PASSES, Outcome, bind, execute
+from tts_runtime.executor import PASSES, Outcome, bind, early_exit, execute
 
 ORM = "scorer orm per solution from 0 to 1"
 WEIGHTED = ("score pool by orm", "return vote pool weighted by orm")
@@ -102,6 +103,25 @@ class Dated(ScriptedPolicy):
         return super().generate(request)
 
     times: list[float]
+
+
+def test_c45_few_rows_look_at_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many different answers, a vote compares as many sums as there are rows, about."""
+
+    def compared(rows: int) -> int:
+        sums: list[Fraction] = []
+
+        def rounded(votes: Fraction) -> float:
+            sums.append(votes)
+            return float(votes)
+
+        monkeypatch.setattr(early_exit, "_rounded", rounded)
+        texts = [box(str(number // 2 if number < rows // 2 else 0)) for number in range(rows)]
+        plan = plan_of(f"pool = sample {rows}", "return vote pool")
+        assert outcome(plan, ScriptedPolicy(texts)).answer == "0"
+        return len(sums)
+
+    assert compared(400) < 3 * compared(200)
 
 
 def test_c45_a_row_that_dissents_is_made_up_for_at_once() -> None:

@@ -77,6 +77,36 @@ def _rounded(votes: Fraction) -> float:
     return float(votes) if votes < LARGEST else float(LARGEST)
 
 
+class _Sums:
+    """Exact sums of weights (>= 0) by class, and the largest two of them."""
+
+    def __init__(self) -> None:
+        self._sums: dict[Any, Fraction] = {}
+        self._first: Any = None
+        self._second: Any = None
+
+    @property
+    def largest(self) -> Fraction:
+        """The largest; 0 if there is none."""
+        return self._sums.get(self._first, Fraction(0))
+
+    @property
+    def second(self) -> Fraction:
+        """The largest of another class; 0 if there is none."""
+        return self._sums.get(self._second, Fraction(0))
+
+    def add(self, key: Any, weight: float) -> None:
+        """One more row of a class."""
+        self._sums[key] = votes = self._sums.get(key, Fraction(0)) + Fraction(weight)
+        if self._first is None:
+            self._first = key
+        elif key != self._first:
+            if votes > self.largest:
+                self._first, self._second = key, self._first
+            elif self._second is None or votes > self.second:
+                self._second = key
+
+
 class VoteCounter:
     """Counts rows in pool order, until the winner is known or all rows are.
 
@@ -91,16 +121,20 @@ class VoteCounter:
         self._items = pool.items
         #: Where requests can wait: rows that are asked for, of these known, and their sums.
         self._asked = self._known = 0
-        self._arrived: dict[Any, Fraction] = {}
+        self._arrived = _Sums()
         self._vote_key = vote_key
         self._most = most
         #: What has been counted.
         self.rows: list[Row] = []
         self.keys: list[Any] = []
         self.weights: list[float] = []
-        #: Exact sums by class, and the first row of each; classes in order of their first rows.
+        #: Of the counted rows: exact sums, the first row of each class, and the class that leads.
         self._sums: dict[Any, Fraction] = {}
         self._first: dict[Any, Row] = {}
+        self._places: dict[Any, int] = {}
+        self._leader: Any = None
+        #: A class that may still win over it, as far as was known when it was last looked at.
+        self._rival: Any = None
         #: Places that have not been looked into, the next one last.
         self._left = list(reversed(pool.items))
         self._rows = 0  # rows that these turn out to be, at most
@@ -121,8 +155,7 @@ class VoteCounter:
         run.ended_early |= bool(self._left) or run.has_gaps
         if self._left:
             run.settle(self._left)
-        leader = self._leader()
-        return None if leader is None else self._first[leader]
+        return None if self._leader is None else self._first[self._leader]
 
     def _expect(self, item: Item, sign: int) -> None:
         most = 1 if type(item) is Row else item.most  # type: ignore[union-attr]
@@ -161,8 +194,7 @@ class VoteCounter:
         """
         if self._demand is None or self._over.done():
             return
-        leader, *rivals = sorted(self._arrived.values(), reverse=True)[:2] or [Fraction(0)]
-        rival = rivals[0] if rivals else Fraction(0)
+        leader, rival = self._arrived.largest, self._arrived.second
         places = len(self._items)
         needed, enough = max(least, self._asked), places
         while needed < enough:
@@ -188,7 +220,7 @@ class VoteCounter:
         if type(content) is Row:
             key, weight = self._vote_key(content)
             if key is not None:
-                self._arrived[key] = self._arrived.get(key, Fraction(0)) + Fraction(weight)
+                self._arrived.add(key, weight)
         self._ask()
 
     def _count(self, row: Row) -> None:
@@ -196,14 +228,20 @@ class VoteCounter:
         self.rows.append(row)
         self.keys.append(key)
         self.weights.append(weight)
-        if key is not None:
-            self._sums[key] = self._sums.get(key, Fraction(0)) + Fraction(weight)
-            self._first.setdefault(key, row)
-
-    def _leader(self) -> Any:
-        """The earliest class among the heaviest; `None` if there is none."""
-        level = max(map(_rounded, self._sums.values()), default=None)
-        return next((key for key, votes in self._sums.items() if _rounded(votes) == level), None)
+        if key is None:
+            return
+        self._sums[key] = votes = self._sums.get(key, Fraction(0)) + Fraction(weight)
+        self._first.setdefault(key, row)
+        place = self._places.setdefault(key, len(self._places))
+        # Sums only grow, so that no class but this one can come to lead: the earliest of the
+        # heaviest does.
+        leader = self._leader
+        if leader is None:
+            self._leader = key
+        elif key != leader:
+            level, mine = _rounded(self._sums[leader]), _rounded(votes)
+            if mine > level or (mine == level and place < self._places[leader]):
+                self._leader = key
 
     def _decided(self) -> bool:
         """Whether no outcome of the rows that are left elects another class.
@@ -213,22 +251,24 @@ class VoteCounter:
         and then rounded. A rival that may draw level loses if its first row comes later, as that of
         every class does that has not been seen yet.
         """
-        leader = self._leader()
+        leader = self._leader
         if leader is None or self._unknown:
             return False
         most = self._most * self._rows
         level = _rounded(self._sums[leader])
         if _rounded(most) > level:
             return False
-        earlier = True
-        for key, votes in self._sums.items():
+
+        def may_win(key: Any) -> bool:
             if key == leader:
-                earlier = False
-                continue
-            rival = _rounded(votes + most)
-            if rival > level or (rival == level and earlier):
                 return False
-        return True
+            rival = _rounded(self._sums[key] + most)
+            return rival > level or (rival == level and self._places[key] < self._places[leader])
+
+        # The one that could win a row ago mostly can still: few rows look at every class.
+        if self._rival is None or not may_win(self._rival):
+            self._rival = next(filter(may_win, self._sums), None)
+        return self._rival is None
 
 
 # ------------------------------------------------------------------ handlers
