@@ -202,11 +202,20 @@ def test_c64_a_pool_scorer_that_fails_leaves_its_pool_without() -> None:
         ("vote pool", "2"),
         ("best of pool by logprob", "2"),
         ("best of pool by confidence(tail 4)", "2"),
+        ("best of pool by -tokens", "2"),
+        ("best of pool by 0", "2"),
+        ('best of pool by number("none")', "2"),
+        ('vote (first 1 of (sort pool by number("none")))', "2"),
     ],
 )
-def test_c64_a_filtered_reply_is_a_candidate_without_an_answer(verb: str, answer: str) -> None:
+@pytest.mark.parametrize("passes", [(), tuple(PASSES)], ids=["no passes", "all passes"])
+@pytest.mark.parametrize("delays", [(), (0.02, 0.01, 0.0)], ids=["at once", "last first"])
+def test_c64_a_filtered_reply_is_a_candidate_without_an_answer(
+    delays: Sequence[float], passes: Sequence[str], verb: str, answer: str
+) -> None:
     policy = Filtered([box(1), box(2), box(2)], filtered=[0])
-    outcome = outcome_of(plan_of("pool = sample 3", f"return {verb}"), policy)
+    policy._delays = delays
+    outcome = outcome_of(plan_of("pool = sample 3", f"return {verb}"), policy, passes=passes)
     assert outcome.answer == answer
     assert outcome.reliability.failed == {"filtered": 1}
     bad = outcome.candidates[0]
@@ -349,14 +358,11 @@ def test_counts_add_up_and_are_said_in_words() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "line",
-    ["return first of (sample 3)", "return vote (select top 1 of (sample 3) by -tokens)"],
-)
-def test_c57_passes_do_not_fail_a_problem_whose_other_candidates_were_given_up(line: str) -> None:
+def test_c57_passes_do_not_fail_a_problem_whose_other_candidates_were_given_up() -> None:
     """The first is filtered, and nobody waits for the others: they may well have a text."""
     policy = Filtered([box(1), box(2), box(3)], filtered=[0])
     policy._delays = (0.0, 9.0, 9.0)
-    outcome = outcome_of(plan_of(line), policy, passes=tuple(PASSES))
+    plan = plan_of("return first of (sample 3)")
+    outcome = outcome_of(plan, policy, passes=tuple(PASSES))
     assert (outcome.error, outcome.answer) == (None, None)
     assert outcome.reliability.failed == {"filtered": 1}

@@ -107,7 +107,7 @@ class Guess:
             else:
                 count = 0 if self._count is None else self._count(scope.problem, view)
                 many = view.whole(count) * known
-            kept = descending(places, values)[: max(0, floor(many + 0.5))]
+            kept = descending(rows, places, values)[: max(0, floor(many + 0.5))]
             ranked.extend(enumerate(kept))
         return [rows[place] for _, place in sorted(ranked)]
 

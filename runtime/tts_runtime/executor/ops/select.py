@@ -34,6 +34,7 @@ from tts_runtime.executor.views import (
     descending,
     grouped,
     groups,
+    lacks,
     weights_of,
 )
 
@@ -135,7 +136,7 @@ def select(builder: Builder, spec: graph.Select) -> Action:
             if share is not None:
                 # As written in decimal: 7 % of 100 is 7, though 0.07 * 100 > 7 in binary.
                 many = max(1, ceil(Fraction(str(part)) * len(places)))
-            kept += descending(places, values)[:many]
+            kept += descending(rows, places, values)[:many]
         kept.sort()
         return (scope.decided(operation, rows, kept, found, values),)
 
@@ -170,7 +171,7 @@ def sort(builder: Builder, spec: graph.Sort) -> Action:
         rows: list[Row] = view.inputs[0]
         values = [by(row, view) for row in rows]
         found = grouped(rows, per, view)
-        kept = [place for places in found for place in descending(places, values)]
+        kept = [place for places in found for place in descending(rows, places, values)]
         return (scope.decided(operation, rows, kept, found, values),)
 
     return action
@@ -328,9 +329,9 @@ class RowSelection:
         self._by = by
         self._view = view
         self._many = many
-        #: The best rows that are known: missing or not, falling values, places; at most `many`.
+        #: The best rows that are known: what they lack, falling values, places; at most `many`.
         #: The first of them, as many as `_kept`, are kept.
-        self._best: list[tuple[bool, Any, _Place, Row, PendingRow]] = []
+        self._best: list[tuple[int, Any, _Place, Row, PendingRow]] = []
         self._listeners = scope.run.events.listeners(Decided)
         self._values: dict[int, Any] = {}
         self._known = 0
@@ -359,7 +360,7 @@ class RowSelection:
         """The rows that are kept of a pool that is known."""
         rows, by, view = rows_in(self._pool.items), self._by, self._view
         values = [by(row, view) for row in rows]
-        kept = sorted(descending(range(len(rows)), values)[: self._many])
+        kept = sorted(descending(rows, range(len(rows)), values)[: self._many])
         self._known_all(rows, kept, values)
         return [rows[place] for place in kept]
 
@@ -432,7 +433,8 @@ class RowSelection:
             self._values[id(row)] = value
         self._known += 1
         best = self._best
-        entry = (value is None, 0 if value is None else -value, place, row, target)
+        lack = lacks(row, value)
+        entry = (lack, 0 if lack else -value, place, row, target)
         at = bisect(best, entry)
         best.insert(at, entry)
         if at < self._kept:  # better than a row that nothing can displace
