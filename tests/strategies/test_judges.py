@@ -61,6 +61,18 @@ def test_fusion_shows_all_answers_to_the_model_that_merges_them() -> None:
     assert places == sorted(places)
 
 
+def test_cepo_goes_on_with_plans_that_could_be_carried_out() -> None:
+    """A long plan leaves no room for its execution."""
+    [plan] = plan_from(["cepo"], {"n": 1, "m": 1, "plans": 2})
+    texts = ["long " * 120, "short", "run " + box(5), box(6), box(7), "yes"]
+    policy = ScriptedPolicy(texts, context=700)
+    policy.binding = policy.binding.model_copy(update={"turn": "|{message}|"})
+    outcome = run_plan(plan, policy)
+    assert (outcome.error, outcome.answer) == (None, "7")
+    assert outcome.reliability.failed == {"too_long": 1}
+    assert any("run " + box(5) in "".join(map(chr, each.prompt)) for each in policy.requests)
+
+
 def test_a_judge_of_its_own_grades_the_samples_of_the_policy() -> None:
     [plan] = plan_from(["judged_best_of_n"], {"n": 2})
     critic = ScriptedPolicy(["Grade: 9", "A slip in step 2. Grade: 2"])
