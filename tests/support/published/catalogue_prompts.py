@@ -96,7 +96,7 @@ def prover_verifier(lab: Lab, rounds: int = 2, each: int = 3) -> Path:
         place = ranked(grades)[0]
         if turn == 0 or ranked([grade, grades[place]])[0] == 1:
             leader, grade = played[place], grades[place]
-        heat = heat - 0.1
+        heat = max(0.2, heat - 0.1)
     return leader
 
 
@@ -110,9 +110,9 @@ def cepo(lab: Lab, n: int = 3, m: int = 3, plans: int = 6) -> Path | None:
     attempts: list[list[Path]] = []
     for _ in range(n):
         drafts = ask(lab, "plan_steps", lab.problem, plans, **warm)
-        whole = [draft for draft in drafts if draft.finish != "length"]
+        whole = [draft for draft in drafts if draft.finish == "end"]
         runs = [ask(lab, "execute", draft, history=True, **warm)[0] for draft in whole]
-        attempts.append([run for run in runs if run.finish != "length"][:m])
+        attempts.append([run for run in runs if run.finish == "end"][:m])
     attempts.sort(key=lambda runs: not runs)  # those without a plan are answered after the others
     finals = []
     for runs in attempts:

@@ -166,7 +166,7 @@ def rap(
 
 
 @published
-def rstar(lab: Lab, rollouts: int = 8, votes: int = 8, c: float = 2) -> Path | None:
+def rstar(lab: Lab, rollouts: int = 8, tries: int = 8, c: float = 2) -> Path | None:
     """Actions make nodes, direct answers play them, a peer checks. Qi et al. (2024), 3.2 and 3.3.
 
     zhentingqi/rStar: rewards are the leading answer's part of all direct answers, a finished node
@@ -190,13 +190,13 @@ def rstar(lab: Lab, rollouts: int = 8, votes: int = 8, c: float = 2) -> Path | N
         questions.add(grown[-1])
         groups: dict[Path | None, list[Path]] = {}
         for node in grown:
-            for path in lab.sample(node.path, votes):
+            for path in lab.sample(node.path, tries):
                 groups.setdefault(path.parent, []).append(path)
         for group in groups.values():
             answers = [answer for path in group if (answer := lab.answer(path)) is not None]
             leader = vote(lab, group)
             if leader is not None:
-                sure[leader] = max(map(answers.count, answers)) / votes
+                sure[leader] = max(map(answers.count, answers)) / tries
                 sure[group[0].parent] = sure[leader]
                 ends.append(leader)
         for node in grown:
