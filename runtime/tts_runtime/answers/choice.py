@@ -84,9 +84,9 @@ _ENDS = re.compile(
     r"|(?P<weak>(?i:is|be))(?!\W+(?i:option|choice|answer))|(?i:it['’]?s|it is|choose|pick"
     r"|select|(?:option|choice|answer|letter)(?: is)?|go with|going with)\b)"
     rf"[\s:*_]+(?i:(?:option|choice|answer)\s+)?{_NAMED}"
-    r"(?:[.!]?\s*$|,?\s+(?:because|since|as)\b|\s*[–—]\s+(?![0-9(]))"
+    r"(?:[.!]?\s*$|,?\s+(?:because|since|as)\b|\s*[–—]\s+(?:an?\s+)?(?=[^\W\d_]{2}))"
 )
-_THUS = re.compile(rf"(?i:so|thus|hence|therefore),?\s+{_NAMED}[.!]?$")
+_THUS = re.compile(rf"\b(?i:so|thus|hence|therefore),?\s+{_NAMED}[.!]?$")
 _DENIED = re.compile(
     r"\b(?:and|or|nor)\s*$|(?:n['’]t|\b(?:not|never|cannot|eliminated?|excluded?|rule[sd]? out"
     r"|reject|than|except|unlike|if|whether|both|either|neither))\b(?:(?!\.\s)[^,;:]){0,30}$",

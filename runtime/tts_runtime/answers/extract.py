@@ -45,9 +45,13 @@ _TURN = re.compile(
     r"equals|wrong|correction|likely|possibly)\b",
     re.IGNORECASE,
 )
-# Every phrase (`phrases`) has one of them: looking for them is much faster than for phrases.
+# Nearly every phrase (`phrases`) has one of them: looking for them is much faster. Those without
+# one (`Ans.`, `Jawaban:`) are read where a text has ended without a marker.
 _ASCII_WORDS = ("answer", "correct", "####", "antwort", "resposta", "respuesta", "risposta")
-_PHRASE_WORDS = (*_ASCII_WORDS, "réponse", "ответ", "答", "正解", "结果", "选", "選", "답")
+_PHRASE_WORDS = (
+    *(*_ASCII_WORDS, "réponse", "ответ", "答", "正解", "结果", "結果", "选", "選", "답"),
+    *("उत्तर", "উত্তর", "الإجابة", "الجواب"),
+)
 # Of a chat's template; some engines give them as text.
 _TEMPLATE = re.compile(r"<\|[A-Za-z]\w+\|>|<｜[^｜<>\s]{1,40}｜>|</?s>|<(?:end|start)_of_turn>")
 MAXIMUM_BETWEEN = 80

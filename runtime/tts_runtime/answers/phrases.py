@@ -77,7 +77,8 @@ _CONTINUATION = re.compile(
     r",\s+(?!and\b|or\b)(?=[A-Za-z]{2})|，(?=[^\W\d_])"
     r"|\s+\(?(?:because|since|so|as|which|where|when|in total|altogether|therefore|after|out of"
     r"|instead of|rather than|to the nearest|rounded|weil|porque|pois|parce que|perché)\b"
-    r"|\s+(?:\(|and\s+)not\b"
+    # "p and not q" and "(p or q) and not r" are formulas; "5 m and not 6 m" is none.
+    r"|\s+\(not\b|(?<!(?<![0-9] )\b[A-Za-z])(?<! [A-Za-z]\))\s+and\s+not\b"
     r"|\s+and\s+(?:he|she|it|they|we|I|the|there|this|that)\b"
 )
 # Behind this the answer may begin: what only comments on the words before it is none.
@@ -121,7 +122,7 @@ _NEXT_ITEM = re.compile(
 )
 _IS = re.compile(r"\s(?:is|are|equals|be|=)\s+(?:equal to\s+|exactly\s+)?")
 # Tags, and the calculations that GSM8K's solutions note: "9 * 2 = <<9*2=18>>18".
-_TAG = re.compile(r"</?[A-Za-z][\w-]*>|<<[^<>\n]{1,100}>>")
+_TAG = re.compile(r"</?[A-Za-z][\w-]*>|<<[^<>=\n]{1,100}=[^<>\n]{1,100}>>")
 _CJK = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7a3\uff0c\uff1b]+")
 # What surrounds the lines of one formula.
 _LINES = re.compile(
