@@ -28,6 +28,8 @@ from tts_runtime.engines.sandbox.programs import continued, definition, program_
         ("```python\nfirst\nNo.\n```python\nsecond\n```", "second"),
         ("```python\ns = 1\n    ```python\n    x\n```", "s = 1\n    ```python\n    x"),
         ("def f(): 1\n```", "def f(): 1"),
+        ("    return 1\n```\nIt returns 1.", "    return 1"),
+        (" So:\n```\nprint(1)", "print(1)"),
         ("", ""),
     ],
 )
@@ -46,6 +48,8 @@ def test_the_last_python_block_is_the_program(text: str, program: str) -> None:
         ("```py\nasync def f():\n    1\n```\n```py\nf()\n```", "async def f():\n    1"),
         ("```py\nclass f: 1\n```\n```py\nf()\n```", "class f: 1"),
         ("```py\nf = g\n```\n```py\nf == 1\n```", "f = g"),
+        ("```py\nf = lambda n: f(n)\n```\n```py\nf = f(1)\n```", "f = lambda n: f(n)"),
+        ("def f(): 1\n```\nSo:\n```py\nf()\n```", "def f(): 1"),
     ],
 )
 def test_the_last_block_that_defines_the_function_is_the_program(text: str, program: str) -> None:
@@ -59,6 +63,7 @@ def test_the_last_block_that_defines_the_function_is_the_program(text: str, prog
         ("a\nb", "    a\n    b\n"),
         ("a\n    b\n", "    a\n    b\n"),
         ("if a:\n    b\nc", "    if a:\n        b\n    c\n"),
+        ("if a:  # d\n    b\nc", "    if a:  # d\n        b\n    c\n"),
         ("if a:\n        b\n    c", "    if a:\n        b\n    c\n"),
         ("if a:\n    b", "    if a:\n        b\n"),
         ("x = [\n    1]\ny", "    x = [\n        1]\n    y\n"),

@@ -30,8 +30,8 @@ def program_in(text: str, *functions: str) -> str:
 
     LiveCodeBench takes a model's last block, too. An unclosed block extends to the end, or to the
     next that is marked as Python; a fence that closes what none opened ends the program. If one of
-    several blocks defines one of `functions`, the last that does counts: an example of its use may
-    follow.
+    several blocks, or the text before them, defines one of `functions`, the last that does counts:
+    an example of its use may follow.
     """
     blocks: list[tuple[str, list[str]]] = []
     before: list[str] = []
@@ -50,12 +50,18 @@ def program_in(text: str, *functions: str) -> str:
             before.append(line)
     if not blocks:
         return text
-    if len(blocks) == 1 and fence and not blocks[0][0] and not "".join(blocks[0][1]).strip():
-        return "\n".join(before)
     kinds = [kind for kind, _ in blocks]
     best = [kind for kind in kinds if kind in _PYTHON] or [kind for kind in kinds if not kind]
     programs = [dedent("\n".join(lines)) for kind, lines in blocks if kind in best or not best]
     defining = [program for program in programs if functions and definition(program, *functions)]
+    if not defining:
+        rest = "\n".join(before)
+        closed = len(blocks) == 1 and fence and not kinds[0]
+        # Behind a function's body there may be words about it.
+        if closed and (not programs[0].strip() or re.match(r"\s*?(?:\t| {2})", rest)):
+            return rest
+        if functions and definition(rest, *functions):
+            return rest
     return (defining or programs)[-1]
 
 
@@ -68,7 +74,8 @@ def definition(program: str, *names: str) -> re.Match[str] | None:
     """Where a program begins to define one of these functions."""
     name = f"(?:{'|'.join(map(re.escape, names))})"
     return re.search(
-        rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^{name}[ \t]*(?::[^=\n]*)?=(?!=)",
+        rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b"
+        rf"|^{name}[ \t]*(?::[^=\n]*)?=(?!=|[ \t]*{name}\b)",
         program,
         re.MULTILINE,
     )
@@ -84,7 +91,8 @@ def continued(prompt: str, rest: str) -> str:
         following = [line for line in lines[1:] if line.strip()]
         inner = list(takewhile(lambda line: line[0].isspace(), following))
         least = min(map(_indent, inner), default=0)
-        opens = lines[0].rstrip()[-1:] in ":([{,\\" and inner and _indent(inner[0]) == least
+        ends = lines[0].partition("#")[0].rstrip()[-1:]
+        opens = ends in (*":([{,\\",) and inner and _indent(inner[0]) == least
         if inner and not opens:
             lines[0] = " " * least + lines[0]
         else:

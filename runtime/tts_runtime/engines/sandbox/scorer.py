@@ -5,6 +5,7 @@ Bound as `--scorer NAME=exec:python?field=FIELD`. docs/engines.md lists the form
 
 from __future__ import annotations
 
+import builtins
 import json
 import logging
 import re
@@ -229,10 +230,14 @@ def _parts(request: ScoreRequest, scripts: Sequence[str]) -> tuple[str, str]:
 
 
 def _called(scripts: Sequence[str]) -> list[str]:
-    """Names that tests call and do not define, as of the function that is asked for."""
+    """Names that tests call and do not define, as of the function that is asked for.
+
+    Those of Python's own functions (`set(...) == {1}`) only if there are no others.
+    """
     text = "\n".join(scripts)
     names = dict.fromkeys(re.findall(r"(?<![\w.])([A-Za-z_]\w*)\s*\(", text))
-    return [name for name in list(names)[:_MOST_NAMES] if not definition(text, name)]
+    new = [name for name in list(names)[:_MOST_NAMES] if not definition(text, name)]
+    return [name for name in new if not hasattr(builtins, name)] or new
 
 
 def _lines(text: str) -> list[str]:
