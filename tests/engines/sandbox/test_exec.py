@@ -130,7 +130,7 @@ SCORES: Sequence[tuple[Mapping[str, object], str, float]] = (
     (MBPP, solution("import os\ndef f(x):\n    return x + 1 if x != 2 else os._exit(0)"), 2 / 3),
     (MBPP, solution("def f(x): return x + 1") + solution("print(f(1))\nassert f(1) == 2"), 1.0),
     (
-        {"test_list": ["assert set(f(1)) == {2}"]},
+        {"tests": ["assert set(f(1)) == {2}"]},
         solution("def f(x): return [x + 1]") + solution("set = f(1)"),
         1.0,
     ),
