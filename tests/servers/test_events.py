@@ -107,6 +107,12 @@ STOPS: dict[str, list[tuple[str, str | None]]] = {
     "every piece": [("It is ", "stop"), ("\\boxed{4", "stop"), ("2}.", "stop")],
     "an empty first piece": [("", "stop"), ("It is ", None), ("\\boxed{42}.", None)],
     "all but the last": [("It ", "STOP"), ("is \\boxed{4", "STOP"), ("2}.", None), ("", "STOP")],
+    "pieces before one without": [
+        ("It ", "stop"),
+        ("is ", None),
+        ("\\boxed{42}", None),
+        (".", None),
+    ],
 }
 
 
@@ -127,3 +133,47 @@ def test_a_stop_with_every_piece_ends_no_answer(kind: str, counted: bool) -> Non
     with serving(chats_only(answer)) as server:
         result = result_of(server, plan_of('return sample 1 stop at "never"'), "attempts=1")
     assert [each.answer for each in result.answers] == ["42"] * len(PROBLEMS)
+
+
+def test_nothing_is_awaited_behind_an_end_with_its_counts() -> None:
+    def answer(asked: Asked) -> Reply:
+        if not asked.body.get("stream"):
+            return chat("It", "length", 1)
+        first = {"choices": [{"delta": {"content": "It is "}, "finish_reason": None}]}
+        end = [{"delta": {"content": "\\boxed{42}."}, "finish_reason": "stop"}]
+        usage = {"prompt_tokens": 5, "completion_tokens": 9}
+        more = [{"delta": {"content": "\\boxed{7}"}, "finish_reason": "stop"}]
+        return Reply(events=(first, {"choices": end, "usage": usage}, {"choices": more}))
+
+    with serving(chats_only(answer)) as server:
+        result = result_of(server, plan_of('return sample 1 stop at "never"'))
+    assert [each.answer for each in result.answers] == ["42"] * len(PROBLEMS)
+    assert result.summary.policy_tokens == 2 * 9
+
+
+def test_the_reason_of_an_empty_last_event_counts() -> None:
+    def answer(asked: Asked) -> Reply:
+        if not asked.body.get("stream"):
+            return chat(RIGHT)
+        pieces = [("It is ", "stop"), ("\\boxed{42", "stop"), ("", "length")]
+        choices = [{"delta": {"content": text}, "finish_reason": end} for text, end in pieces]
+        return Reply(events=tuple({"choices": [each]} for each in choices))
+
+    with serving(chats_only(answer)) as server:
+        result = result_of(server, plan_of('return sample 1 stop at "never"'), "attempts=1")
+    assert [each.answer for each in result.answers] == [None] * len(PROBLEMS)
+
+
+@pytest.mark.parametrize("spaces", [None, 2])
+def test_a_whole_reply_may_be_called_a_stream(spaces: int | None) -> None:
+    def answer(asked: Asked) -> Reply:
+        reply = chat(RIGHT, "stop", 9)
+        if not asked.body.get("stream"):
+            return reply
+        kind = {"content-type": "text/event-stream"}
+        return Reply(json.dumps(reply.body, indent=spaces).encode(), headers=kind)
+
+    with serving(chats_only(answer)) as server:
+        result = result_of(server, plan_of('return sample 1 stop at "never"'), "attempts=1")
+    assert result.summary.accuracy == 1.0
+    assert result.summary.policy_tokens == 2 * 9

@@ -281,7 +281,13 @@ class HttpClient:
                 yield self._event(text, response.headers)
                 return
             data: list[str] = []
+            whole: list[str] = []  # a reply in JSON that is called a stream
+            streamed = False
             async for line in lines_of(response):
+                streamed = streamed or line.startswith("data:")
+                if whole or (not streamed and line.startswith(("{", "["))):
+                    whole.append(line)
+                    continue
                 if line and not line.startswith("data:"):
                     continue
                 part = line[5:].strip()
@@ -298,8 +304,10 @@ class HttpClient:
                     continue  # an event of several lines ends with an empty one
                 data.clear()
                 yield event
-            if data:
-                yield self._event("\n".join(data), response.headers)
+            if data or whole:
+                yield self._event("\n".join(whole or data), response.headers)
+            if whole:
+                return
         raise Transient("the stream broke off")
 
     @asynccontextmanager

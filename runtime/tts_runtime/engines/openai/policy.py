@@ -237,6 +237,7 @@ class OpenAIPolicy(PolicyEngine):
         usage: Usage | None = None
         if body.get("stream"):
             last: Chunk | None = None
+            unmarked = False  # a piece came without one: the first `stop` is the end
             async with aclosing(self._client.events(url, body)) as events:
                 try:
                     async for event in events:
@@ -245,16 +246,19 @@ class OpenAIPolicy(PolicyEngine):
                         if last is None and chunk.finish != "stop":
                             pending.take(chunk)
                             finish = finish or chunk.finish
+                            unmarked = unmarked or chunk.spoken
                         elif last is None:
                             last = chunk
                         elif chunk.spoken:
                             # Some servers say `stop` with every piece (Gemini's models).
                             pending.take(replace(last, finish=None, stop=None))
                             last = replace(chunk, finish=chunk.finish or last.finish)
+                        elif chunk.finish:
+                            last = replace(last, finish=chunk.finish, stop=chunk.stop)
                         if last is not None:
                             finish = last.finish
                         counts = chunk.finish is None and not chunk.spoken
-                        if finish and chunk.usage and (last is None or counts):
+                        if finish and chunk.usage and (last is None or unmarked or counts):
                             break
                         if pending.tracker.done and (finish is None or last is not None):
                             return "stop"
