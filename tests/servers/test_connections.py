@@ -88,6 +88,11 @@ def test_certificates_that_cannot_be_read(
         ("https://h/v1beta/openai/", "https://h/v1beta/openai"),  # Gemini
         ("https://h/v1/projects/p/endpoints/openapi", "https://h/v1/projects/p/endpoints/openapi"),
         ("https://h/vllm/v2x", "https://h/vllm/v2x/v1"),
+        (
+            "https://h/api/v1/ns/n/services/s:80/proxy",
+            "https://h/api/v1/ns/n/services/s:80/proxy/v1",
+        ),
+        ("https://h/api/v1/ns/n/pods/p/proxy/v1/a", "https://h/api/v1/ns/n/pods/p/proxy/v1/a"),
     ],
 )
 def test_addresses_as_people_have_them(url: str, base: str) -> None:

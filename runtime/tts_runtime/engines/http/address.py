@@ -21,6 +21,8 @@ _SECRET = 6
 #: Ends of addresses that are copied from examples for `curl`.
 _ENDPOINT = re.compile(r"/+(chat/)?completions$")
 _VERSION = re.compile(r"v\d+(alpha|beta)?\d*")
+#: Kubernetes' way to a service, with the version of its own interface.
+_CLUSTER = re.compile(r".*/(services|pods)/[^/]+/proxy(?=/|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ def parse_address(written: str, text: str, api_version: str | None = None) -> Ad
             return Address(place + path, place + path, model or last, query)
         base = f"{place}{path.removesuffix('/openai')}/openai/deployments/{model}"
         return Address(base, base, model, query)
-    versioned = any(map(_VERSION.fullmatch, path.split("/")))  # Gemini: `/v1beta/openai`
+    own = _CLUSTER.sub("", path)
+    versioned = any(map(_VERSION.fullmatch, own.split("/")))  # Gemini: `/v1beta/openai`
     added = "" if versioned or endpoint is not None else "/v1"
     return Address(place + path, place + path + added, model, guessed=endpoint is None)
 
