@@ -66,6 +66,11 @@ LABELLED = list(zip(CHOICES, "ABC", strict=True))
         {"question": "q", "choices": [{"text": text} for text in CHOICES], "answer": "Jupiter"},
         {"question": "q", "options": {"A": "Mars", "B": None, "C": "Jupiter", "D": "Venus"}}
         | {"answer": "C"},
+        {"question": "q", "options": {"A": "Mars", "B": None, "C": "Jupiter", "D": "Venus"}}
+        | {"answer": 2},
+        {"question": "q", "options": ["Mars", None, "Jupiter", "Venus"], "answer": 2},
+        {"question": "q", "options": ["Mars", "", "Jupiter", "Venus"], "answer": "C"},
+        {"question": "q", "opa": "Mars", "opb": "", "opc": "Jupiter", "opd": "Venus", "cop": 2},
         {"question": "q", "A": "Mars", "B": "Jupiter", "C": "Venus", "answer": "B"},
         {"Question": "q", "A": "Mars", "B": "Jupiter", "C": "Venus", "D": "", "Answer": " B "},
         {"question": "q", "A": "Mars", "B": "Jupiter", "C": "Venus", "answer_idx": "B"},
@@ -98,7 +103,16 @@ def test_choices_are_part_of_the_text_and_the_answer_is_a_letter(row: dict[str, 
         ({"opa": "3", "opb": "5", "choices": ["x", "y"], "answer": "B"}, "q\n\nA. x\nB. y", "B"),
         ({"choices": ["$1$", "$2$"], "answer": "1"}, "q\n\nA. $1$\nB. $2$", "1"),
         ({"choices": ["2.0", "1.0"], "answer": "1.0"}, "q\n\nA. 2.0\nB. 1.0", "B"),
-        ({"choices": ["x", None, "y"], "answer": "7"}, "q", "7"),
+        ({"choices": ["x", None, "y"], "answer": "7"}, "q\n\nA. x\nB. y", "7"),
+        ({"choices": ["x", None, "y"], "answer": 1}, "q\n\nA. x\nB. y", "1"),
+        ({"choices": [None, "x", "y"], "answer": 1}, "q\n\nA. x\nB. y", "A"),
+        ({"choices": ["A) x", "", "C) y"], "answer": "C"}, "q\n\nA. x\nB. y", "B"),
+        ({"choices": [[1, 2], [2, 3]], "answer": 1}, "q\n\nA. [1, 2]\nB. [2, 3]", "B"),
+        (
+            {"choices": [["A", "C"], ["B", "D"], ["C", "E"]], "answer": 1},
+            "q\n\nA. C\nB. D\nC. E",
+            "B",
+        ),
     ],
 )
 def test_columns_are_choices_only_if_it_is_plain(

@@ -29,6 +29,7 @@ def one(row: dict[str, Any], folder: Path, names: FieldNames | None = None) -> P
         ({"context": "Two ducks.", "query": "How many?"}, None),
         ({"article": "Two ducks.", "question": "How many?"}, None),
         ({"context": None, "question": "Two ducks.\nHow many?"}, None),
+        ({"context": "Two ducks.", "question": "Two ducks.\nHow many?"}, None),
         ({"context": ["other"], "question": "Two ducks.\nHow many?"}, None),
         ({"body": "other", "problem": "Two ducks.\nHow many?"}, None),
     ],

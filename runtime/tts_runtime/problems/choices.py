@@ -11,7 +11,7 @@ import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from string import ascii_uppercase
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final
 
 from tts_runtime.problems.model import BadRowError
@@ -47,12 +47,23 @@ class Choices:
             label = _label(answer)
             if label in self.labels:
                 return ascii_uppercase[self.labels.index(label)]
-        if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < len(self.texts):
-            return ascii_uppercase[raw]
+        if isinstance(raw, int) and not isinstance(raw, bool):
+            place = self._place(raw)
+            if place is not None:
+                return ascii_uppercase[place]
         for names in (self.texts, self.written):
             if answer in names:
                 return ascii_uppercase[names.index(answer)]
-        return ascii_uppercase[int(answer)] if self._is_index(answer) else answer
+        place = self._place(int(answer)) if self._is_index(answer) else None
+        return answer if place is None else ascii_uppercase[place]
+
+    def _place(self, index: int) -> int | None:
+        """The place of the choice with this index, which counts those that a table leaves empty."""
+        # In every other question of the ACT they are F to J.
+        if self.labels and "a" <= self.labels[0] <= "e":
+            name = ascii_lowercase[index : index + 1]
+            return self.labels.index(name) if name in self.labels else None
+        return index if 0 <= index < len(self.texts) else None
 
     def _whole(self, text: str) -> str:
         """`2` for `2.0`, as tables write whole numbers of a column with gaps, if no choice is."""
@@ -61,7 +72,7 @@ class Choices:
 
     def _is_index(self, answer: str) -> bool:
         """Whether a text is an index, as tables have it, and not the number of a choice."""
-        if re.fullmatch(r"[0-9]{1,2}", answer) is None or int(answer) >= len(self.texts):
+        if re.fullmatch(r"[0-9]{1,2}", answer) is None:
             return False
         number = re.compile(rf"(?<!\d){answer}(?!\d)")
         return not any(map(number.search, (*self.texts, *self.labels)))
@@ -73,11 +84,12 @@ class Choices:
             BadRowError: It is one.
         """
         text, count = str(value).removesuffix(".0"), len(self.texts)
-        if re.fullmatch(r"[0-9]{1,9}", text) and text not in self.texts and int(text) >= count:
-            raise BadRowError(
-                f"the field {name!r} is {text}, but an index of {count} choices counts from 0 to "
-                f"{count - 1}; write the letters, or subtract 1 in all rows if they count from 1"
-            )
+        index = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+        if index is not None and text not in self.texts and self._place(index) is None:
+            wrong = f"an index of {count} choices counts from 0 to {count - 1}; write the letters"
+            wrong += ", or subtract 1 in all rows if they count from 1"
+            wrong = "that choice is empty" if index < count else wrong
+            raise BadRowError(f"the field {name!r} is {text}, but {wrong}")
 
     def named_by(self, value: object) -> str | None:
         """The letter of the choice that a value names; None if it names none."""
@@ -117,7 +129,7 @@ def choices_in(value: object) -> Choices | None:
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             return None
     texts, labels = _filled(*_texts_and_labels(value))
-    if not 2 <= len(texts) <= len(ascii_uppercase) or not all(map(_is_filled, texts)):
+    if not 2 <= len(texts) <= len(ascii_uppercase):
         return None
     written = [str(each).strip() for each in texts]
     if labels is None:
@@ -128,7 +140,7 @@ def choices_in(value: object) -> Choices | None:
         if sorted(labels) == sorted(run):
             order.sort(key=lambda place: run.index(labels[place]))
             break
-    return Choices([written[place] for place in order], [labels[place] for place in order])
+    return _without_labels([written[place] for place in order], [labels[place] for place in order])
 
 
 def columns(row: Mapping[str, Any], gold: object) -> dict[str, Any] | None:
@@ -162,13 +174,13 @@ def _is_filled(value: object) -> bool:
 def _filled(texts: list[Any], labels: list[str] | None) -> tuple[list[Any], list[str] | None]:
     """Without the places that a table fills up in rows with fewer choices than others.
 
-    Without labels, only those at the end: a gap before them would count for an index.
+    Before one that is filled they count, for a letter and for an index.
     """
-    if labels is None:
-        last = max((place for place, text in enumerate(texts) if _is_filled(text)), default=-1)
-        return texts[: last + 1], None
-    pairs = [each for each in zip(texts, labels, strict=True) if _is_filled(each[0])]
-    return [text for text, _ in pairs], [label for _, label in pairs]
+    filled = [place for place, text in enumerate(texts) if _is_filled(text)]
+    if labels is None and filled != list(range(len(filled))) and len(texts) <= len(ascii_lowercase):
+        labels = list(ascii_lowercase[: len(texts)])
+    plain = None if labels is None else [labels[place] for place in filled]
+    return [texts[place] for place in filled], plain
 
 
 def labels(text: str, answer: object) -> bool:
@@ -188,7 +200,7 @@ def _texts_and_labels(value: object) -> tuple[list[Any], list[str] | None]:
         else:
             texts, labels = list(value.values()), list(value)
     elif isinstance(value, list):
-        pairs = [_text_and_label(each) for each in value]
+        pairs = _pairs(value) or [_text_and_label(each) for each in value]
         texts, labels = [text for text, _ in pairs], [label for _, label in pairs]
     else:
         return [], None
@@ -200,7 +212,7 @@ def _texts_and_labels(value: object) -> tuple[list[Any], list[str] | None]:
 def _text_and_label(choice: Any) -> tuple[Any, Any]:
     """The text of one choice in a list, and its label if it has one.
 
-    Also `{"key": "B", "value": ...}` (MedQA), `{"B": ...}`, and the pairs of a map of Parquet.
+    Also `{"key": "B", "value": ...}` (MedQA) and `{"B": ...}`.
     """
     if isinstance(choice, Mapping):
         if len(choice) == 1 and "text" not in choice:
@@ -211,9 +223,16 @@ def _text_and_label(choice: Any) -> tuple[Any, Any]:
             for names in (_TEXTS, _LABELS)
         )
         return text, label
-    if isinstance(choice, list) and len(choice) == 2 and _label(choice[0]) is not None:
-        return choice[1], choice[0]
     return choice, None
+
+
+def _pairs(choices: list[Any]) -> list[tuple[Any, Any]] | None:
+    """Texts and labels of the pairs of a map of Parquet; `[1, 2]` may be an answer itself."""
+    if not all(isinstance(each, list) and len(each) == 2 for each in choices):
+        return None
+    letters = "".join(str(label) for label, _ in choices).lower()
+    ordered = "".join(sorted(letters)) == ascii_lowercase[: len(choices)]
+    return [(text, label) for label, text in choices] if ordered else None
 
 
 def _label(value: object) -> str | None:
@@ -222,16 +241,16 @@ def _label(value: object) -> str | None:
     return None if match is None else match[1].lower()
 
 
-def _without_labels(written: list[str]) -> Choices:
-    """A list of choices, without the labels in front of them if these are A, B, C, ..."""
+def _without_labels(written: list[str], labels: Sequence[str] = ()) -> Choices:
+    """Choices, without the labels in front of them if these are theirs, or A, B, C, ..."""
     parts = [_LABELLED.fullmatch(each) for each in written]
     rest = [part[2].strip() for part in parts if part is not None]
-    letters = "".join(part[1] for part in parts if part is not None).upper()
-    in_order = letters == ascii_uppercase[: len(written)]
+    letters = "".join(part[1] for part in parts if part is not None).lower()
+    in_order = letters == ("".join(labels) or ascii_lowercase[: len(written)])
     # `(A) only`, `(B) only` name what the question lists: no labels.
     if in_order and len(set(rest)) == len(rest):
-        return Choices(rest, written=written)
-    return Choices(written)
+        return Choices(rest, labels, written)
+    return Choices(written, labels)
 
 
 def _of_text(text: str) -> Choices | None:

@@ -111,12 +111,16 @@ class _InTwoParts(Layout):
         return usual
 
     def _parts(self, row: Mapping[str, Any]) -> list[str]:
-        """The names of both, in order; none if the row has a whole problem, or no question."""
+        """The names of both, in order; none if the row has a whole problem, or no question.
+
+        A text that the question has in it stays a field.
+        """
         filled = _filled(row)
         question = next((filled[name] for name in ("question", "query") if name in filled), None)
         if "problem" in filled or question is None:
             return []
-        return [*(filled[name] for name in self._BEFORE if name in filled), question]
+        before = [filled[name] for name in self._BEFORE if name in filled]
+        return [*(name for name in before if row[name].strip() not in row[question]), question]
 
 
 class _Arc(Layout):
