@@ -104,6 +104,13 @@ def test_choices_are_part_of_the_text_and_the_answer_is_a_letter(row: dict[str, 
         ({"choices": ["$1$", "$2$"], "answer": "1"}, "q\n\nA. $1$\nB. $2$", "1"),
         ({"choices": ["2.0", "1.0"], "answer": "1.0"}, "q\n\nA. 2.0\nB. 1.0", "B"),
         ({"choices": ["x", None, "y"], "answer": "7"}, "q\n\nA. x\nB. y", "7"),
+        ({"option1": "x", "option2": "y", "answer": "2"}, "q\n\nA. x\nB. y", "B"),
+        ({"Choice 1": "x", "Choice 2": "y", "answer": 2.0}, "q\n\nA. x\nB. y", "B"),
+        ({"option_0": "x", "option_1": "y", "label": 1}, "q\n\nA. x\nB. y", "B"),
+        ({"option1": "x", "option2": "y", "answer": "option2"}, "q\n\nA. x\nB. y", "B"),
+        ({"option1": "x", "option2": "y", "answer": "y"}, "q\n\nA. x\nB. y", "B"),
+        ({"option1": "x", "option2": "y"}, "q\n\nA. x\nB. y", None),
+        ({"option1": "x", "answer": "y"}, "q", "y"),
         ({"choices": ["x", None, "y"], "answer": 1}, "q\n\nA. x\nB. y", "1"),
         ({"choices": [None, "x", "y"], "answer": 1}, "q\n\nA. x\nB. y", "A"),
         ({"choices": ["A) x", "", "C) y"], "answer": "C"}, "q\n\nA. x\nB. y", "B"),
@@ -126,6 +133,19 @@ def test_columns_are_choices_only_if_it_is_plain(
 def test_an_index_behind_the_last_column_is_refused(gold: dict[str, Any]) -> None:
     with pytest.raises(ProblemFileError, match="is 2, but an index of 2 choices counts from 0 to"):
         one({"question": "q", "opa": "Mars", "opb": "Jupiter", **gold})
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"choice1": "x", "choice2": "y", "label": 0}, "is 0, but the choices are numbered 1, 2"),
+        ({"option1": "x", "option2": "y", "answer": "3"}, "is 3, but the choices are numbered"),
+        ({"opa": "x", "opb": "", "opc": "y", "cop": 1}, "is 1, but that choice is empty"),
+    ],
+)
+def test_a_number_of_no_choice_is_refused(row: dict[str, Any], message: str) -> None:
+    with pytest.raises(ProblemFileError, match=message):
+        one({"question": "q", **row})
 
 
 @pytest.mark.parametrize(

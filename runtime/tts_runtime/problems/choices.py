@@ -20,12 +20,14 @@ from tts_runtime.problems.model import BadRowError
 _FILLER: Final = r"[\s$*_~{}\\,]{0,12}"
 #: `A)`, `A )`, `(A)`, `A.`, `A:`; a full stop or colon before a letter may be part of the choice.
 _LABELLED: Final = re.compile(r"[(\[]?([A-Za-z])(?: ?[)\]]|[.:](?![A-Za-z]))\s*(\S.*)", re.DOTALL)
-_BARE_LABEL: Final = re.compile(r"[(\[]?([A-Za-z]|\d{1,2})[)\].:]?")
+_BARE_LABEL: Final = re.compile(
+    r"(?:(?i:option|choice)[ _-]?)?[(\[]?([A-Za-z]|\d{1,2})[)\].:]?",
+)
 #: Names of a choice's text and label in an object of its own.
 _TEXTS: Final = ("text", "value", "content", "option", "choice")
 _LABELS: Final = ("label", "key", "id", "letter")
-#: Columns of one choice each: `A`, `opa`, `option_a`, `Choice A`.
-_COLUMN: Final = re.compile(r"([A-Z])|(?i:opt?|option|choice)[ _-]?([A-Za-z])")
+#: Columns of one choice each: `A`, `opa`, `option_a`, `Choice A`, `option1`.
+_COLUMN: Final = re.compile(r"([A-Z])|(?i:opt?|option|choice)[ _-]?([A-Za-z]|[0-9]{1,2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +82,25 @@ class Choices:
     def check_index(self, value: object, name: str) -> None:
         """Refuses an index behind the last choice: those of the other rows may be wrong by one.
 
+        So is one from 0 where the columns are numbered from 1.
+
         Raises:
             BadRowError: It is one.
         """
         text, count = str(value).removesuffix(".0"), len(self.texts)
         index = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
-        if index is not None and text not in self.texts and self._place(index) is None:
+        if index is None or text in (*self.texts, *self.labels):
+            return
+        if self.labels and self.labels[0].isdigit():
+            wrong = f"the choices are numbered {', '.join(self.labels)}: write these numbers"
+        elif self._place(index) is not None:
+            return
+        elif index < count:
+            wrong = "that choice is empty"
+        else:
             wrong = f"an index of {count} choices counts from 0 to {count - 1}; write the letters"
             wrong += ", or subtract 1 in all rows if they count from 1"
-            wrong = "that choice is empty" if index < count else wrong
-            raise BadRowError(f"the field {name!r} is {text}, but {wrong}")
+        raise BadRowError(f"the field {name!r} is {text}, but {wrong}")
 
     def named_by(self, value: object) -> str | None:
         """The letter of the choice that a value names; None if it names none."""
@@ -156,7 +167,7 @@ def columns(row: Mapping[str, Any], gold: object) -> dict[str, Any] | None:
         if match is not None and isinstance(value, str | int | float) and _is_filled(value):
             chosen = of_letters if match[1] else of_names
             chosen[(match[1] or match[2]).lower()] = value
-    if len(of_names) > 1 and "a" in of_names:
+    if len(of_names) > 1 and not of_names.keys().isdisjoint("a01"):
         return of_names
     if len(of_letters) < 2 or "a" not in of_letters:
         return None
