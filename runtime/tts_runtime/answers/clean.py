@@ -145,7 +145,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         # Signs of money and percent.
         (r"\\text\{\s*\\?([%$])\s*\}", r"\\\1"),
-        (r"(?<![A-Za-z\\])(?:US|CA|AU|HK|NZ|[ACS])\s?\\?\$\s*(?=[0-9])", ""),
+        # In `C$1$` they are a formula's.
+        (r"(?<![A-Za-z\\])(?:US|CA|AU|HK|NZ|[ACS])\s?\\?\$\s*(?=[0-9])(?![0-9.,]*\$)", ""),
         (r"\\(?:pounds|euro|yen)(?![A-Za-z])", ""),
         (r"\\?\$|[€£¥₹¢]|(?<=[0-9}])\s*\\?%(?=\s*(?:$|[,.;)\]\\$]))", ""),
         (r"^(?:USD|EUR|GBP|CAD|AUD|JPY|CNY|RMB|INR|CHF|Rs\.?)\s*(?=[0-9])", ""),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final, TypeAlias
 
 from tts_lang.plan.graph import Judge
@@ -214,6 +214,7 @@ def _option(
     spelled = sorted(options, key=lambda option: len(option[0]), reverse=True)
     words = "|".join(_spelled(word) for word, _ in spelled)
 
+    @cache
     def worth(name: str) -> float:
         return next(number for word, number in spelled if re.fullmatch(_spelled(word), name))
 
