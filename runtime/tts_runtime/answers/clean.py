@@ -258,6 +258,7 @@ _CASES = re.compile(
     r"\\begin\{(?:cases\}(?!.*&)|aligned\}|align\*?\}|gathered\}|split\})((?:(?!\\begin|\\end).)*)"
     r"\\end\{(?:cases|aligned|align\*?|gathered|split)\}"
 )
+_END_OF_LINE = re.compile(r"\\\\(?:\s*\[-?[0-9.]+\s*(?:pt|em|ex|mm|cm)\])?")
 # Sets in braces without backslashes.
 _PLAIN_SET = re.compile(
     r"(?:^|(?<=\\cup)|(?<=\\cup ))\{([^{}]*)\}(?=\s*\\cup(?![A-Za-z]))|(?<=\\cup)\s*\{([^{}]*)\}$"
@@ -344,9 +345,10 @@ def _clean_once(text: str, dropped: list[str]) -> str:
 
 
 def _system(match: re.Match[str]) -> str:
-    """The lines of a system as a list; those that continue with an equals sign are one chain."""
-    lines = match[1].replace("&", " ").strip().rstrip("\\").replace(r"\\", ", ")
-    return re.sub(r",\s*(?==)", " ", lines)
+    """The lines of a system as a list; those that begin with an equals sign, or are indented before
+    a plus sign, continue one."""
+    lines = _END_OF_LINE.sub(", ", match[1].replace("&", " ").strip().rstrip("\\"))
+    return re.sub(r",\s*(?:(?==)|(?:\\q?quad\s*)+(?=[=+]))", " ", lines)
 
 
 def _signs(text: str) -> list[str]:
