@@ -22,6 +22,7 @@ from tts_runtime.cluster.replicas import ReplicaHandle, ReplicaLostError, Replic
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import Work
+from tts_runtime.record.files import read_manifest
 
 SIM = Settings({"policy": "sim"}, {"prm": "sim"}, analyze=True)
 PROBLEMS = [Problem(str(number), f"{number} + 1", "2", {"level": number}) for number in range(8)]
@@ -122,6 +123,8 @@ def test_twenty_deaths_give_the_directory_of_one_process(
     assert len(started) == replicas + 20
     assert all(handle.ended for handle in started)
     assert content(tmp_path / "spread") == content(tmp_path / "alone")
+    engines = [read_manifest(tmp_path / name).engines for name in ("spread", "alone")]
+    assert engines[0] == engines[1]
     for one, other in zip(expected, found, strict=True):
         assert one.answers == other.answers
     # Half a directory is continued, by whichever way.

@@ -56,6 +56,8 @@ def gist(answers: list[Answer]) -> list[tuple[object, ...]]:
         ("rebase", {"n": 4}),
         ("particle_filter", {"n": 4}),  # copies
         ("budget_forcing", {}),  # forced texts, whose ids are other ones here
+        (plan_of("return best of (sample 2 thoughts) by tokens"), {}),  # ends that none forces
+        (plan_of('return best of (sample 3 thoughts stop at "+") by tokens'), {}),
         ("plan_search", {}),  # questions
         ("best_of_n_likelihood", {"n": 3}),
         ("multiple_choice", {"n": 3, "choices": "[0-9]{1,2}"}),  # forms (C77)
@@ -63,7 +65,7 @@ def gist(answers: list[Answer]) -> list[tuple[object, ...]]:
     ],
 )
 def test_a_strategy_gives_what_it_gave(
-    tmp_path: Path, strategy: str, parameters: dict[str, Any]
+    tmp_path: Path, strategy: str | Plan, parameters: dict[str, Any]
 ) -> None:
     [first] = ran(tmp_path / "run", strategy, **parameters)
     again = replayed(tmp_path / "run", strategy, **parameters)

@@ -78,7 +78,7 @@ class EngineFacts:
 
     Args:
         exact, same_bits, card: As of engines.
-        binding, slots, spares_logprobs: Of policies; 0 slots: it does not say.
+        binding, slots, spares_logprobs, thought_end: Of policies; 0 slots: it does not say.
     """
 
     exact: bool
@@ -87,6 +87,7 @@ class EngineFacts:
     binding: Binding | None = None
     slots: int = 0
     spares_logprobs: bool = False
+    thought_end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,7 @@ def _facts_of_policy(engine: PolicyEngine) -> EngineFacts:
         engine.binding,
         slots,
         engine.spares_logprobs,
+        engine.thought_end,
     )
 
 
@@ -248,9 +250,14 @@ class DistantPolicy(PolicyEngine):
         self.exact, self.same_bits = facts.exact, facts.same_bits
         self.card, self.binding = facts.card, facts.binding
         self.spares_logprobs = facts.spares_logprobs
-        self._slots = facts.slots
+        self._slots, self._thought_end = facts.slots, facts.thought_end
         #: Tokens of requests that replicas gave up.
         self.given_up = 0
+
+    @property
+    def thought_end(self) -> int:
+        """As the replicas' tokenizer has it."""
+        return self._thought_end
 
     @property
     def cancelled_tokens(self) -> int:

@@ -385,6 +385,12 @@ class PolicyEngine(Engine):
     tokenizer: Tokenizer
 
     @property
+    def thought_end(self) -> int:
+        """The count of tokens that end a thought; 0: the binding has no thoughts."""
+        thinking = self.binding.thinking
+        return 0 if thinking is None else len(self.tokenizer.encode(thinking.end))
+
+    @property
     def cancelled_tokens(self) -> int:
         """Tokens drawn so far for requests that were then cancelled."""
         return 0

@@ -58,8 +58,8 @@ class Manifest(BaseModel):
     engines: Mapping[str, Mapping[str, Any]] = Field(
         default={},
         description="By name in the strategies: engine, parameters, exactness, "
-        "binding; logprobs, if false: it left them out, as nobody read them; record: what was "
-        "replayed",
+        "binding; logprobs, if false: it left them out, as nobody read them; "
+        "thought_end: how many tokens end a thought; record: what was replayed",
     )
     files: Mapping[str, str] = Field(
         default={}, description="By strategy: its file, if it is not a shipped one"

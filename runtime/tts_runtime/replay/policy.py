@@ -39,7 +39,7 @@ _NO_STATISTICS = "is a record, and has no statistics of tokens: bind the model i
 
 
 class _Pieces(TextTokenizer):
-    """The shared tokenizer of texts, but for forced texts: these have as many ids as recorded."""
+    """The shared tokenizer of texts, but for those whose number of ids is recorded."""
 
     def __init__(self, counts: Mapping[str, int]) -> None:
         self._counts = counts
@@ -347,7 +347,6 @@ class ReplayPolicy(PolicyEngine):
                 sums[0] = last.logprob - before
             else:
                 end = last.logprob - before
-        withheld = len(request.limits.thought) if finish is Finish.STOP else 0
         return Generation(
             ids,
             tuple(sums),
@@ -355,7 +354,7 @@ class ReplayPolicy(PolicyEngine):
             segments,
             end,
             last.done and finish is not Finish.END,
-            sum(each.drawn for each in drawn) + withheld,
+            sum(each.drawn for each in drawn) + _withheld(start, last, request.limits),
             len(request.prompt) + len(request.prefix),
         )
 
@@ -475,6 +474,13 @@ def _parted(root: Place, text: str) -> str:
         f": the record continues with {listed} where this continues with {rest[:60]!r}; record "
         "both in one run (`--sweep` draws once what they share)"
     )
+
+
+def _withheld(start: Place, last: Place, limits: Limits) -> int:
+    """Tokens that ended a thought, and are no part of its text."""
+    stop = limits.stop_at.decode("utf-8", "replace")  # may begin in the text that was continued
+    stopped = stop and last.whole.find(stop, max(0, len(start.whole) - len(stop) + 1)) >= 0
+    return len(limits.thought) if last.finish is Finish.STOP and not stopped else 0
 
 
 def _size(place: Place) -> int:

@@ -81,6 +81,8 @@ class RecordedRun(Recorded):
         for lists in self._lines.values():
             for nodes in lists:
                 self._survey(nodes)
+        if self.binding.thinking is not None and (count := policies[policy].get("thought_end")):
+            self._forced[self.binding.thinking.end] = count
         self._tree = lru_cache(_KEPT)(self._joined)
         self._ids: dict[str, list[Trial]] = {}
         for trial in self._lines:
@@ -119,7 +121,7 @@ class RecordedRun(Recorded):
 
     @property
     def forced(self) -> Mapping[str, int]:
-        """Texts that strategies forced, and the ids that they had."""
+        """Texts that strategies forced and that end thoughts, and the ids that they had."""
         return self._forced
 
     def root(self, trial: Trial) -> Place:

@@ -188,7 +188,7 @@ class Recorded(ABC):
     @property
     @abstractmethod
     def forced(self) -> Mapping[str, int]:
-        """Texts that were forced, and their ids."""
+        """Texts that were forced or end thoughts, and the ids that they had."""
 
     @cached_property
     def by_id(self) -> Mapping[str, Problem]:

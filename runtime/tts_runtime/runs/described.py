@@ -76,6 +76,8 @@ def engines_of(
             about["record"] = import_module("tts_runtime.replay.sources").stamp_of(about["engine"])
         if isinstance(engine, PolicyEngine):
             about["binding"] = engine.binding.model_dump(mode="json", exclude_defaults=True)
+            if engine.thought_end:
+                about["thought_end"] = engine.thought_end
             if engine.spares_logprobs and not logprobs:
                 about["logprobs"] = False
         entries[name] = about
