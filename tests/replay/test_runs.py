@@ -57,6 +57,14 @@ def gist(answers: list[Answer]) -> list[tuple[object, ...]]:
         ("particle_filter", {"n": 4}),  # copies
         ("budget_forcing", {}),  # forced texts, whose ids are other ones here
         (plan_of("return best of (sample 2 thoughts) by tokens"), {}),  # ends that none forces
+        # A call gives up its second draw: it is not needed, and not recorded.
+        (
+            plan_of(
+                "return first 1 of (many() on (sample 2 steps))",
+                before="strategy many():\n    return first 1 of (sample 2)",
+            ),
+            {},
+        ),
         (plan_of('return best of (sample 3 thoughts stop at "+") by tokens'), {}),
         ("plan_search", {}),  # questions
         ("best_of_n_likelihood", {"n": 3}),

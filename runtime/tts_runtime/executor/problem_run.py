@@ -166,7 +166,7 @@ class Request:
             generation = future.result()
         except (Exception, CancelledError) as error:  # noqa: BLE001  (the run's, whatever it is)
             if not run.loses_candidate(error):
-                run.engine_failed(error)
+                run.engine_failed(error, self)
                 return
             generation = failure(self.node, error)
         if run.error is not None:
@@ -344,14 +344,15 @@ class ProblemRun(Scheduler):
         """Whether an error loses one candidate only; with `strict` it loses the problem (C64)."""
         return isinstance(error, CandidateError) and not self.engines.strict
 
-    def engine_failed(self, error: BaseException) -> None:
+    def engine_failed(self, error: BaseException, request: object = None) -> None:
         """An engine failed a request that is waited for: the problem fails."""
-        error = engine_error(error)
-        if not isinstance(error, NotRecordedError):
+        if isinstance(error := engine_error(error), NotRecordedError):
+            self.unrecorded[request] = error
+            if not self.lacking:
+                self.lacking = True
+                self.spawn(self.fail_if_blocked(self.in_flight, self._tasks))
+        else:
             self.fail(error)
-        elif not self.lacking:
-            self.lacking = True
-            self.spawn(self.fail_if_blocked(error, self.in_flight, self._tasks))
 
     def deliver(self, slot: PendingRow, row: Row) -> None:
         """Makes a done row known, once its answer can be compared without computing here."""
@@ -492,6 +493,7 @@ class ProblemRun(Scheduler):
     def cancel(self, request: Request) -> None:
         """Cancels a generation; requested again, it is generated again."""
         self.requests.pop(request.name, None)
+        self.unrecorded.pop(request, None)
         future = request.future
         if future is not None:
             self.in_flight.discard(future)

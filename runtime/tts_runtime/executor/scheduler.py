@@ -55,6 +55,7 @@ class Scheduler:
         "has_gaps",
         "lacking",
         "turns",
+        "unrecorded",
     )
 
     def __init__(self) -> None:
@@ -69,7 +70,9 @@ class Scheduler:
         self._queue: deque[tuple[Waiter | list[Waiter], Content]] = deque()
         self._draining = False
         self._waits: set[Future[None]] = set()
-        #: A record did not have something: it is waited for as long as anything else can happen.
+        #: What a record does not have, by request: fails the run once nothing else can happen.
+        self.unrecorded: dict[object, BaseException] = {}
+        #: `fail_if_blocked` runs.
         self.lacking = False
 
     def resolve(self, slot: PendingRow, content: Content) -> None:
@@ -235,17 +238,19 @@ class Scheduler:
         if self.error is not None:
             raise self.error
 
-    async def fail_if_blocked(self, error: BaseException, requests: Sized, tasks: Sized) -> None:
-        """Ends the run once it can do nothing without what it was refused.
+    async def fail_if_blocked(self, requests: Sized, tasks: Sized) -> None:
+        """Ends the run once it can do nothing without what is not recorded, unless it gives it up.
 
         `requests`: in flight; `tasks`: what may still make something known, this one among them.
         """
         quiet = 0
-        while quiet < PATIENCE:
+        while self.unrecorded and quiet < PATIENCE:
             active = bool(requests) or self.active(tasks)
             await asyncio.sleep(PAUSE if active else 0)
             quiet = 0 if active else quiet + 1
-        self.fail(error)
+        self.lacking = False
+        for error in self.unrecorded.values():
+            self.fail(error)
 
     def active(self, tasks: Sized) -> bool:
         """Whether the program or a task of it can continue: each waits for one thing at a time."""
