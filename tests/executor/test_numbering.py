@@ -88,6 +88,17 @@ def test_c05_asking_twice_is_fresh_and_rounds_differ() -> None:
     assert len(set(asked)) == 4
 
 
+def test_c05_equal_messages_about_other_pools_are_other_conversations() -> None:
+    def asked(shown: str) -> tuple[bytes, bytes]:
+        lines = "p = sample 2", f"a = {shown}", "return ask show(a, p) about problem"
+        [*_, last] = requests(*lines, before='prompt show(notes, more) = "{notes}{more}"')
+        return bytes(last.prompt), last.key
+
+    [(one, first), (other, second)] = map(asked, ("first of p", "first of (sort p by index)"))
+    assert one == other
+    assert first != second
+
+
 def test_c06_together_depends_on_the_order_of_its_rows() -> None:
     before = 'prompt merge = "{candidates}"'
     lines = (

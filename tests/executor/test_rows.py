@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from asyncio import Future
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +12,9 @@ import pytest
 from tests.support.runs import PROBLEM, added, box, made, plan_of, run_plan, says
 from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_lang.values import reduce_steps
+from tts_runtime.engines.base import ScoreReply, ScoreRequest
+from tts_runtime.executor.nodes import EMPTY
+from tts_runtime.executor.rows import Scores, StepScores
 from tts_runtime.problems import Problem
 
 
@@ -52,6 +57,41 @@ def test_c68_functions_of_steps_count_the_steps_before_the_one_they_look_for(
 def test_c68_without_a_score_there_is_no_step_to_find() -> None:
     assert [reduce_steps(how, (None,)) for how in ("argmin", "argmax")] == [None, None]
     assert reduce_steps("first_below", (), 0.5) == 0
+
+
+def test_scores_of_many_steps_are_those_of_a_tuple() -> None:
+    plain = tuple(number / 20 for number in range(20))
+    scores = StepScores(None, 0, ()) + plain
+    assert len(scores) == 20
+    assert [scores[at] for at in range(-20, 20)] == [*plain, *plain]
+    assert scores[-3:] == plain[-3:]
+
+
+def test_columns_of_several_scorers_are_a_mapping() -> None:
+    columns = Scores("orm", 0.5, Scores("prm", (0.1, 0.2), EMPTY))
+    assert columns == {"prm": (0.1, 0.2), "orm": 0.5}
+    assert len(columns) == 2
+    assert columns.keys() <= {"prm", "orm"}
+    assert not columns.keys() <= {"prm"}
+
+
+def test_steps_that_are_scored_together_are_read_once() -> None:
+    class Together(TableScorer):
+        def score_together(self, requests: Sequence[ScoreRequest]) -> Future[Sequence[ScoreReply]]:
+            future: Future[Sequence[ScoreReply]] = asyncio.get_running_loop().create_future()
+            many = [len(each.steps) for each in requests]
+            future.set_result([ScoreReply((0.5,) * each, sizes=(1,) * each) for each in many])
+            return future
+
+    outcome = says(
+        ["a\n\nb", "a\n\nc"],
+        "pool = sample 2",
+        "score pool by prm",
+        "return best of pool by last(prm)",
+        before="scorer prm per step together",
+        scorers={"prm": Together({}, steps=True)},
+    )
+    assert outcome.counts.scorer_tokens == 3
 
 
 def test_c68_a_solution_is_cut_where_its_worst_step_begins() -> None:

@@ -75,12 +75,24 @@ def test_c59_guard_bounds_what_grows() -> None:
         (Apply("not", (Apply("<", (COUNT, Const(8))),)), 7),
         (Apply(">=", (Apply("+", (COUNT, Const(2))), Const(8))), 5),
         (Apply("<=", (Apply("-", (Const(8), COUNT)), Const(0))), 7),
+        (Apply(">=", (Apply("-", (COUNT, Const(2))), Const(8))), 9),
         (Apply("or", (Column("done"), Apply(">=", (COUNT, Const(8))))), 7),
         (Apply("==", (COUNT, Const(8))), 20),
     ],
 )
 def test_what_a_guard_tells_about_the_rows_inside(guard: Expr, most: int) -> None:
-    build, pool = sampled(1)
+    assert inside_of(guard, *sampled(1)).high == most
+
+
+def test_what_a_guard_tells_about_the_fewest_rows_inside() -> None:
+    build, pool = sampled(5)
+    some = build.pool(graph.Where(Column("done")), pool)
+    guard = Apply("<=", (Apply("-", (COUNT, Const(2))), Const(0)))
+    assert inside_of(guard, build, some).low == 3
+
+
+def inside_of(guard: Expr, build: Builder, pool: int) -> RowRange:
+    """The rows of a pool inside of a loop that adds one to it until the guard holds."""
     inside: list[int] = []
 
     def grow(rows: int) -> tuple[int, ...]:
@@ -89,7 +101,7 @@ def test_what_a_guard_tells_about_the_rows_inside(guard: Expr, most: int) -> Non
         return (build.pool(graph.Union(), rows, more),)
 
     (grown,) = build.repeat(20, (pool,), lambda: guard, grow)
-    assert after(build, grown).rows[inside[0]].high == most
+    return after(build, grown).rows[inside[0]]
 
 
 def test_branch_is_the_maximum_and_the_side_not_taken_costs_nothing() -> None:

@@ -17,7 +17,8 @@ from tts_lang.explain.bound_domain import BoundDomain
 from tts_lang.explain.interval import Interval, IntervalReading, evaluate
 from tts_lang.explain.mean_domain import MeanDomain
 from tts_lang.explain.models import UNKNOWN
-from tts_lang.plan.expr import FUNCTIONS, Aggregate, Apply, Const, Input
+from tts_lang.plan.expr import FUNCTIONS, Aggregate, Apply, Const, Input, Reduce
+from tts_lang.plan.graph import Scorer
 
 Value: TypeAlias = "float | bool | None"
 #: An interval, and values inside it.
@@ -56,6 +57,25 @@ FLAGS: list[Choice] = [
     (Interval(1, 1, True), [True, None]),
     (Interval(0, 1, True), [False, True, None]),
 ]
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("argmin", Interval(0, 100, True)),  # missing where no step has a score
+        ("argmax", Interval(0, 100, True)),
+        ("first_below", Interval(0, 100, True)),
+        ("last", Interval(0.1, 0.9, True)),
+        ("mean", Interval(math.nextafter(0.1, 0), math.nextafter(0.9, 1), True)),  # is computed
+        ("quantile", Interval(math.nextafter(0.1, 0), math.nextafter(0.9, 1), True)),
+        ("sum", Interval(0, math.inf, True)),
+        ("prod", Interval(0, 0.9, True)),
+    ],
+)
+def test_c47_what_reductions_of_steps_can_give(how: str, expected: Interval) -> None:
+    scorers = {"prm": Scorer("prm", True, low=0.1, high=0.9)}
+    steps = IntervalReading(lambda _: (0, 9), lambda _: Interval(0, 1), scorers, 100)
+    assert evaluate(Reduce(how, "prm"), steps) == expected
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
