@@ -31,7 +31,7 @@ def python(code: str, *arguments: str, folder: Path = ROOT) -> subprocess.Comple
 
 #: Has imported the commands, and runs code in copies of itself: a line of JSON for each.
 _FORKING = """
-import json, os, sys, tempfile
+import json, os, signal, sys, tempfile
 import tts_lang.cli.compile, tts_runtime.cli.command, tts_runtime.cli.display
 import tts_runtime.cli.report, tts_runtime.engines.sim.engines, tts_runtime.runs.session
 requests, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
@@ -41,6 +41,7 @@ for line in requests:
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         child = os.fork()
         if not child:
+            signal.alarm(120)
             os.dup2(output.fileno(), 1)
             os.dup2(errors.fileno(), 2)
             os.environ.clear()
@@ -50,7 +51,7 @@ for line in requests:
             exec(code)
             sys.exit()
         _, status = os.waitpid(child, 0)
-        texts = [file.seek(0) or file.read().decode() for file in (output, errors)]
+        texts = [file.seek(0) or file.read().decode(errors="replace") for file in (output, errors)]
         print(json.dumps([os.waitstatus_to_exitcode(status), *texts]), file=replies, flush=True)
 """
 
