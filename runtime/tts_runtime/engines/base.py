@@ -425,7 +425,6 @@ class ScorerEngine(Engine):
 
     #: The size of its model, for FLOPs; `None`: not known.
     card: Model | None = None
-
     #: A number per step (a PRM) or one per solution (an ORM, a field of the problem).
     steps: bool = True
     #: False: it compares the candidates of a pool, so it can only score them `together`.
