@@ -149,6 +149,12 @@ def test_counts_in_a_branch_that_constants_rule_out_do_not_matter() -> None:
     assert compiled(body(*lines)).strategy == "s"
 
 
+def test_a_text_in_a_branch_that_constants_rule_out_may_be_empty() -> None:
+    lines = ("    pool = sample 4", '    if mark != "":', "        pool = split pool at mark")
+    text = "\n".join(['strategy s(mark = ""):', *lines, "    return vote pool\n"])
+    assert compiled(text).strategy == "s"
+
+
 def test_header_clauses_are_defaults_of_its_own_calls_only() -> None:
     text = body("return sample 1", header="strategy inner():") + body(
         "a = sample 1",

@@ -106,7 +106,8 @@ def text(context: StrategyContext, node: nodes.Expression, site: Site) -> Expr:
 def something(context: StrategyContext, value: object, what: str, node: nodes.SyntaxNode) -> None:
     """Reports a text to look for that is known to be empty: it is everywhere, or nowhere."""
     if value == "":
-        context.error("TTS309", f"{what} is empty", node, "write the text to look for")
+        help_ = _other_value(node, "the text to look for")
+        context.error("TTS309", f"{what} is empty", node, help_)
 
 
 def static(context: StrategyContext, node: nodes.Expression, what: str) -> Typed | None:
@@ -207,7 +208,7 @@ def _shown(context: StrategyContext, node: nodes.Expression, value: int | float)
     return f"`{written}` is {value:g}" if written != f"{value:g}" else f"this is {value:g}"
 
 
-def _other_value(node: nodes.Expression, expected: str) -> str:
+def _other_value(node: nodes.SyntaxNode, expected: str) -> str:
     """A suggestion in place of a wrong number."""
     if isinstance(node, nodes.Name):
         return f"give `{node.text}` another value: {expected}"

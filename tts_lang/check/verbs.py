@@ -234,6 +234,6 @@ def _clause(
         return count(context, value, clause.called, site.inputs)
     kind = {"number": number, "text": text, "flag": condition}[clause.type or "number"]
     written = kind(context, value, Site(site.inputs) if clause.once else site)
-    if clause.type == "text" and isinstance(written, Const):
+    if clause.type == "text" and isinstance(written, Const) and context.numbers_matter:
         something(context, written.value, "the text", value)
     return written
