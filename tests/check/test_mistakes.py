@@ -60,6 +60,9 @@ def help_for(line: str, head: str = "") -> str | None:
             'force "it\u2019s 2\u00b2 \u2264 5!" into beams',
         ),
         ("force \u2018Wait!\u2019 into beams", 'force "Wait!" into beams'),
+        ('force f"a" into beams', 'force "a" into beams'),
+        ("beams = [b for b in beams if 'b.x' in b.text]", 'beams where text contains "b.x"'),
+        ("beams = beams where beam['text'] contains \"a\"", 'beams where text contains "a"'),
         # Signs of word processors and of other keyboards.
         ("beams = sort beams by \u2212steps \u2013 2 \u00f7 n", "sort beams by -steps - 2 / n"),
         ("beams \uff1d expand beams by \uff08n\uff09 steps", "beams = expand beams by (n) steps"),
@@ -87,6 +90,10 @@ def test_a_line_that_would_do_is_shown_whole(line: str, meant: str) -> None:
 )
 def test_a_line_keeps_what_was_said_in_another_order(line: str, meant: str) -> None:
     assert meant in (help_for(line) or "")
+
+
+def test_a_text_with_slots_is_not_taken_for_one_without() -> None:
+    assert '"Wait {n}" into' not in (help_for('force f"Wait {n}" into beams') or "")
 
 
 def test_what_is_not_said_is_left_open() -> None:

@@ -13,11 +13,10 @@ _TOKEN = re.compile(
     r'"(?:\\.|[^"\\])*"|\d[\d_]*(?:\.\d+)?(?:[eE]-?\d+)?%?|[A-Za-z_]\w*'
     r"|\*\*|[<>=!]==?|<>|->|<-|:=|\.\.|\S"
 )
-#: Splits a line at its texts, which are every second part.
+#: A text; splits a line at its texts, which are every second part.
 TEXTS = re.compile(r'("(?:\\.|[^"\\])*")')
 _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"[\u201c\u201d]", '"'),
-    (r"\bf\"", '"'),
     (r"&&?", " and "),
     (r"\|\|", " or "),
     (r"!(?!=)", " not "),
@@ -93,10 +92,11 @@ _SIGNS |= dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-")
 _SIGNS |= dict.fromkeys(map(ord, "\u00b7\u22c5"), " * ")
 _SIGNS |= {0xD7: " x ", 0xF7: " / ", 0xB2: " ** 2", 0x2190: "=", 0x3000: " "}
 _SIGNS |= {0x2264: "<=", 0x2265: ">=", 0x2260: "!="}
-#: Texts in any quotes, and an `'s` that closes none.
+#: An `'s` that closes no text, and texts in any quotes, without the f of one that has no slots.
 _QUOTED = re.compile(
-    r'"(?:\\.|[^"\\])*"|[\u201c\u201d]([^\u201c\u201d"]*)[\u201c\u201d]'
-    r"|(?<=\w)'s\b|'([^'\"]*)'|\u2018([^\u2018\u2019\"]*)\u2019"
+    r"(?<=\w)'s\b|(?:\bf(?=(['\"])[^{]*?\1))?"
+    r'(?:"((?:\\.|[^"\\])*)"|[\u201c\u201d]([^\u201c\u201d"]*)[\u201c\u201d]'
+    r"|'([^'\"]*)'|\u2018([^\u2018\u2019\"]*)\u2019)"
 )
 _SPELLED = tuple((re.compile(pattern), new) for pattern, new in _SPELLINGS)
 _OWNED = re.compile(r"\b(?:lambda|for) (\w+)\b")
@@ -104,31 +104,35 @@ _OWNED = re.compile(r"\b(?:lambda|for) (\w+)\b")
 
 def _straight(match: re.Match[str]) -> str:
     """A text in straight quotes, as it is: its words are no signs of a language."""
-    if match[0].startswith('"'):
-        return match[0]
-    text = next((each for each in match.groups() if each is not None), None)
+    text = next((each for each in match.groups()[1:] if each is not None), None)
     return "" if text is None else f'"{text}"'
 
 
 def spelled(code: str) -> str:
-    """A line with the signs of other languages written as here."""
-    code = re.sub(r'\b(\w+)\["(\w+)"\]', r"\1.\2", code)
+    """A line with the signs of other languages written as here; its texts stay as they are."""
     code = _QUOTED.sub(_straight, code)
-    parts = TEXTS.split(code)
-    lines = [re.sub(r"\b(\w+) ?=> ?(?=[^=]*\b\1\.)", r"lambda \1: ", each) for each in parts[::2]]
-    owners = set(_OWNED.findall(" ".join(lines))) - {"_"}
-    for place, line in enumerate(lines):
-        text = line.translate(_SIGNS)
-        for owner in owners:
-            text = re.sub(rf"\b{owner}\.", "", text)
-        for pattern, new in _SPELLED:
-            text = pattern.sub(new, text)
-        parts[2 * place] = text
-    whole, outside = "".join(parts), "".join(parts[::2])
-    missing = outside.count("(") - outside.count(")")
-    if missing == -1 and whole.endswith(")"):
-        return whole[:-1]
-    return whole + ")" * missing if 0 < missing < 3 else whole
+    code = re.sub(r'\b(\w+)\["(\w+)"\]', r"\1.\2", code)
+    texts: dict[str, str] = {}
+
+    def hidden(match: re.Match[str]) -> str:
+        name = f'"\0{len(texts)}"'
+        texts[name] = match[0]
+        return name
+
+    line = TEXTS.sub(hidden, code)
+    line = re.sub(r"\b(\w+) ?=> ?(?=[^=]*\b\1\.)", r"lambda \1: ", line)
+    owners = set(_OWNED.findall(line)) - {"_"}
+    line = line.translate(_SIGNS)
+    for owner in owners:
+        line = re.sub(rf"\b{owner}\.", "", line)
+    for pattern, new in _SPELLED:
+        line = pattern.sub(new, line)
+    missing = line.count("(") - line.count(")")
+    if missing == -1 and line.endswith(")"):
+        line = line[:-1]
+    elif 0 < missing < 3:
+        line += ")" * missing
+    return TEXTS.sub(lambda match: texts.get(match[0], match[0]), line)
 
 
 def split_arguments(tokens: Sequence[str]) -> list[list[str]]:
