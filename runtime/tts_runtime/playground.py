@@ -38,7 +38,7 @@ _NEVER: Final = frozenset(("<think>", "?", "accent", "<eot>", "\n\nb"))
 _TOO_LARGE = (
     "This is too large to be run in a browser: give it smaller parameters, or use `tts-run`."
 )
-#: A run may be this much larger than one of those trials.
+#: A run may have this many more calls and rounds than one of those trials.
 _SCALE = 10
 _HEAD = "One random problem on simulated engines: random texts, random scores."
 
