@@ -74,6 +74,7 @@ MEMBERS: list[tuple[dict[str, Any], int]] = [
     ({"tts": {"unknown": 1}}, 400),
     ({"tts": {"params": {"m": 1}}}, 400),
     ({"tts": {"params": {"n": [1]}}}, 400),
+    ({"tts": {"params": {"n": True}}}, 400),
     ({"tts": {"budget": {"seconds": -1}}}, 400),
     ({"tts": {"return": ["keys"]}}, 400),
     ({"tts": []}, 400),

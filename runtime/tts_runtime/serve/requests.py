@@ -77,6 +77,13 @@ class Extra(BaseModel):
     return_: Sequence[Literal["candidates", "trace"]] = Field(default=(), alias="return")
     budget: Budget = Budget()
 
+    @field_validator("params", mode="before")
+    @classmethod
+    def _no_flags(cls, value: object) -> object:
+        if isinstance(value, dict) and any(isinstance(each, bool) for each in value.values()):
+            raise ValueError("values are numbers and names, neither true nor false")
+        return value
+
 
 class _Body(BaseModel):
     """Members that all requests have; others are looked at by `_REFUSED` and `_SAMPLING`."""
