@@ -69,15 +69,16 @@ async def serving(
     joined: bool = False,
     latency: Latency | None = None,
     policy: PolicyEngine | None = None,
+    others: Mapping[str, PolicyEngine] | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
-    """Serves strategies on a simulated PRM and a simulated policy, or another one."""
+    """Serves strategies on a simulated PRM and a simulated policy, or another one, and `others`."""
     catalogue = Catalogue(
         strategies or ["majority", "best_of_n"], settings or {}, CostLimits((), Assumed())
     )
     policy = policy or SimPolicy(SimModel(), latency=latency or Latency(token=0.0))
     scorers = {"prm": SimScorer(latency=Latency(token=0.0))}
-    async with Session({"policy": policy}, scorers) as session:
+    async with Session({"policy": policy, **(others or {})}, scorers) as session:
         service = AnswerService(session, catalogue, Admission(running, waiting), **options)
         service.prepare()
         app = make_app(service, keys or Keys(), joined=joined)

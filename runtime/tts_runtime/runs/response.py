@@ -87,6 +87,7 @@ class Response:
         plan: The strategy, with the values of its parameters.
         problem: The problem.
         seed: Of the random streams.
+        returned: Whether a candidate was returned: a vote returns none where none has an answer.
         text: The returned candidate's whole text; empty if none was returned.
         thought, reply: Of it, what the policy thought, and what it said after that.
         answer: The answer as written there; `None` if it has none.
@@ -111,6 +112,7 @@ class Response:
         self.plan = plan
         self.problem = problem
         self.seed = record.seed
+        self.returned = outcome.row is not None
         self.text = outcome.text
         self.thought = outcome.thought
         self.reply = outcome.reply
@@ -156,7 +158,8 @@ class Response:
         """Solutions, the best first: the returned one, then all others that are complete.
 
         Those that the last decision chose from come first, ranked by its values (the score of
-        `by`; the weight of their class in a vote); then the others, in program order.
+        `by`; the weight of their class in a vote); then the others, in program order. Where a vote
+        found no answer, none is returned, and those come first that it was about.
         """
         return tuple(
             Solution(
@@ -215,7 +218,8 @@ def _scores(candidate: Solution) -> str:
 def _ranked(trace: Tree) -> list[CandidateRecord]:
     """The solutions of a trace, the best first."""
     winner = trace.winner
-    if winner is None:
+    first = _undecided(trace) if winner is None else [winner]
+    if not first:
         return []
     continued = {node.parent for node in trace.nodes.values() if node.prompt is None}
     solutions = [
@@ -226,9 +230,20 @@ def _ranked(trace: Tree) -> list[CandidateRecord]:
         and node.finish != "failed"
         and node.uid not in continued
     ]
-    order = _order(trace, winner)
-    solutions.sort(key=lambda each: order.get(each.uid, len(order)))
-    return [winner, *(each for each in solutions if each is not winner)]
+    if winner is not None:
+        order = _order(trace, winner)
+        solutions.sort(key=lambda each: order.get(each.uid, len(order)))
+    shown = {each.uid for each in first}
+    return [*first, *(each for each in solutions if each.uid not in shown)]
+
+
+def _undecided(trace: Tree) -> list[CandidateRecord]:
+    """The nodes that the last decision was about, if it was a vote that found no answer."""
+    last = next((each for each in reversed(trace.decisions) if each["in"]), None)
+    if last is None or last["op"] != "vote" or last["out"]:
+        return []
+    nodes = [trace.nodes[uid] for uid in last["in"] if uid in trace.nodes]
+    return [node for node in nodes if node.done and node.finish != "failed"]
 
 
 def _order(trace: Tree, winner: CandidateRecord) -> dict[int, int]:

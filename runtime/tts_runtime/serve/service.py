@@ -29,7 +29,6 @@ from tts_runtime.serve.metrics import Metrics
 from tts_runtime.serve.requests import AnswerRequest, of_sampling
 from tts_runtime.serve.spans import RequestSpan, request_span
 from tts_runtime.serve.watch import Best, Watch
-from tts_runtime.thoughts import split_thought
 from tts_runtime.tokens import encode
 
 _LOGGER = logging.getLogger(__name__)
@@ -203,7 +202,7 @@ class AnswerService:
                 raise _failed(AnswerError(response.fault))
         if self._record is not None:
             self._record(served, response)
-        return self._reply(request, served, ignored, response)
+        return self._reply(request, served, ignored, watch, response)
 
     def _prepare(self, served: Served) -> None:
         """Binds a plan to the engines: other values of parameters may need others.
@@ -245,17 +244,15 @@ class AnswerService:
         )
 
     def _reply(
-        self, request: AnswerRequest, served: Served, ignored: Sequence[str], response: Response
+        self,
+        request: AnswerRequest,
+        served: Served,
+        ignored: Sequence[str],
+        watch: Watch,
+        response: Response,
     ) -> ServedReply:
         usage = response.usage
-        choices = [_choice(response.thought, response.reply, response.finish, response.answer)]
-        returned = usage.returned_tokens
-        if request.choices > 1:
-            returned = _tokens_of(response, response.candidates[: request.choices])
-            binding = self.session.prepare(served.plan).bound.program.engines.default.binding
-            for candidate in response.candidates[1 : request.choices]:
-                parts = split_thought(candidate.text, binding, thinking=served.plan.thinks)
-                choices.append(_choice(*parts, candidate.finish, candidate.answer))
+        choices, returned = _choices(response, watch, request.choices)
         extras: dict[str, Any] = {
             "answer": response.answer,
             "seed": response.seed,
@@ -341,6 +338,26 @@ class AnswerService:
 
 def _choice(thought: str, text: str, finish: str | None, answer: str | None) -> ServedChoice:
     return ServedChoice(text, thought, "length" if finish == "length" else "stop", answer)
+
+
+def _choices(response: Response, watch: Watch, wanted: int) -> tuple[list[ServedChoice], int]:
+    """The best solutions, and the tokens drawn for them.
+
+    The first is the returned one. Where a vote found no answer there is none, and the first reply
+    that it was about stands for it: what answers an open question cannot be counted.
+    """
+    first = _choice(response.thought, response.reply, response.finish, response.answer)
+    if (response.returned and wanted == 1) or not response.candidates:
+        return [first], response.usage.returned_tokens
+    parts = watch.parts([each.uid for each in response.candidates])
+    shown = [(each, parts.get(each.uid, ("", each.text))) for each in response.candidates]
+    if not response.returned:
+        shown.sort(key=lambda each: not each[1][1].strip())  # thoughts that were cut off come last
+    shown = shown[:wanted]
+    choices = [_choice(*said, each.finish, each.answer) for each, said in shown]
+    if response.returned:
+        choices[0] = first
+    return choices, _tokens_of(response, [each for each, _ in shown])
 
 
 def _tokens_of(response: Response, candidates: Sequence[Solution]) -> int:

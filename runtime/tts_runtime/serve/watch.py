@@ -6,13 +6,14 @@ import asyncio
 from asyncio import Future
 from codecs import getincrementaldecoder
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tts_lang.printable import concealed, concealed_beginning
 from tts_runtime.engines.base import Finish, Partial
 from tts_runtime.executor.generation import AnswerDrawn, CandidateMade
+from tts_runtime.executor.nodes import Node
 from tts_runtime.executor.problem import Events
 from tts_runtime.executor.problem_run import (
     ProblemRun,
@@ -240,6 +241,15 @@ class Watch:
 
         node = max(self._done, key=rank).node
         finish = None if node.finish is None else node.finish.value
-        thinking = node.conversation.thinking
-        thought, text = split_thought(node.text, node.policy.binding, thinking=thinking)
-        return Best(thought, text, node.written, finish, node.tokens)
+        return Best(*_parts(node), node.written, finish, node.tokens)
+
+    def parts(self, uids: Collection[int]) -> dict[int, tuple[str, str]]:
+        """Thoughts and replies of complete candidates of an ended run, by their numbers in it."""
+        done = {row.candidate.uid: row.node for row in self._done}
+        return {uid: _parts(done[uid]) for uid in uids if uid in done}
+
+
+def _parts(node: Node) -> tuple[str, str]:
+    """What the candidate's own policy thought, and what it said after that."""
+    thinking = node.conversation.thinking
+    return split_thought(node.text, node.policy.binding, thinking=thinking)
