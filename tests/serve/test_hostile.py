@@ -12,6 +12,7 @@ import pytest
 
 from tests.serve.conftest import serving
 from tests.support.scripted import Bytes, ScriptedPolicy
+from tts_runtime.engines.errors import EngineError
 from tts_runtime.engines.sim.engines import SimPolicy
 from tts_runtime.engines.sim.model import SimModel
 from tts_runtime.engines.sim.sim_server import FaultPlan, SimServer
@@ -352,7 +353,7 @@ def test_tokens_of_a_request_that_fails_are_counted(
     async def asked() -> None:
         async with serving([str(file)]) as served:
             reply = await served.chat(model="mine", seed=2)
-            assert refused(reply)["code"] == "strategy_failed"
+            assert refused(reply)["code"] == "engine_failed"
             metrics = served.service.metrics.text().decode()
             name = 'tts_tokens_total{kind="drawn"'
             [line] = [each for each in metrics.splitlines() if each.startswith(name)]
@@ -375,11 +376,46 @@ def test_an_engine_that_breaks_tells_no_address(monkeypatch: pytest.MonkeyPatch)
         async with serving() as served:
             assert isinstance(served.policy, SimPolicy)
             reply = await served.chat()
-            assert reply.status_code == 500
-            assert refused(reply)["code"] == "strategy_failed"
+            assert reply.status_code == 502
+            assert refused(reply)["code"] == "engine_failed"
             assert "10.0.0.7" not in reply.text
             assert "/home" not in reply.text
             assert "secret" not in reply.text
+
+    asyncio.run(asked())
+
+
+@pytest.mark.parametrize(("wait", "status"), [(None, 502), (29.5, 503)])
+def test_an_engine_that_is_limited_says_when_to_come_back(
+    monkeypatch: pytest.MonkeyPatch, wait: float | None, status: int
+) -> None:
+    def limited(*_: object) -> Any:
+        raise EngineError("HTTP 429: too many requests", wait)
+
+    monkeypatch.setattr(SimServer, "submit", limited)
+
+    async def asked() -> None:
+        async with serving() as served:
+            reply = await served.chat()
+            assert reply.status_code == status
+            assert reply.headers.get("retry-after") == (wait and "30")
+            assert refused(reply)["code"] == "engine_failed"
+            assert "429" in refused(reply)["message"]
+
+    asyncio.run(asked())
+
+
+def test_a_strategy_that_fails_is_no_failure_of_an_engine(tmp_path: Path) -> None:
+    file = tmp_path / "mine.tts"
+    file.write_text(
+        "strategy mine():\n    pool = sample 2\n    return vote pool weighted by 0 - tokens\n"
+    )
+
+    async def asked() -> None:
+        async with serving([str(file)]) as served:
+            reply = await served.chat(model="mine")
+            assert reply.status_code == 500
+            assert refused(reply)["code"] == "strategy_failed"
 
     asyncio.run(asked())
 

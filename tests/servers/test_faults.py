@@ -107,8 +107,9 @@ def test_too_long_a_wait_pauses_everybody_once(
 
 def test_without_patience_too_long_a_wait_is_no_wait(vllm: Subject) -> None:
     vllm.server.faults = first(Fault(429, {"Retry-After": "86400"}))
-    with pytest.raises(EngineError, match=r"try again; it asks to wait 86400 seconds"):
+    with pytest.raises(EngineError, match=r"try again; it asks to wait 86400 seconds") as caught:
         vllm.answers(1, Limits(8), patience=0)
+    assert caught.value.wait == 86400
     assert vllm.clock.slept == []
 
 

@@ -11,11 +11,13 @@ class EngineError(Exception):
     """An engine cannot be used, or broke; the message says what is wrong and what to do.
 
     It ends the problem that sent the request; an error of a single request is a `CandidateError`.
-    Secrets (API keys) are removed from the message.
+    Secrets (API keys) are removed from the message. `wait`: seconds after which its server wants to
+    be asked again, if it said so.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(concealed(message))
+        self.wait = wait
 
 
 class NotRecordedError(EngineError):

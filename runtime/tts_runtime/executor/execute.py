@@ -66,6 +66,8 @@ class Outcome:
         row: Uid of the returned candidate, if any was returned; `tokens`: those drawn on its path.
         finish: Why its generation stopped; `fault`: why there is none, if it failed.
         error: Why the problem failed; the answer is missing then.
+        by_engine: An engine failed, not the strategy; `wait`: seconds after which its server wants
+            to be asked again.
         counts: What it cost; nothing for a problem that failed, whatever engines did for it.
         reliability: What went wrong with its candidates.
     """
@@ -77,6 +79,8 @@ class Outcome:
     text: str = ""
     row: int | None = None
     error: str | None = None
+    by_engine: bool = False
+    wait: float | None = None
     counts: Counts = field(default_factory=Counts)
     reliability: Reliability = field(default_factory=Reliability)
     tokens: int = 0
@@ -219,6 +223,8 @@ async def execute(
         message = str(error) if isinstance(error, RunError | EngineError) else unforeseen(error)
         reliability = Reliability(scorers=run.recorder.scorers())
         outcome = Outcome(problem.id, seed, error=message, reliability=reliability)
+        if isinstance(error, EngineError):
+            outcome = replace(outcome, by_engine=True, wait=error.wait)
     finally:
         await run.close()
         recording.clear()

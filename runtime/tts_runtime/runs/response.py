@@ -46,8 +46,14 @@ class Solution:
 class AnswerError(Exception):
     """A strategy that failed on its problem: an engine's error, a weight below 0, ...
 
-    The message says what went wrong, and where in the strategy.
+    The message says what went wrong, and where in the strategy. `by_engine`: an engine failed, not
+    the strategy; `wait`: seconds after which its server wants to be asked again, if it said so.
     """
+
+    def __init__(self, message: str, *, by_engine: bool = False, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.by_engine = by_engine
+        self.wait = wait
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,7 +280,7 @@ class Session:
         graders: Graders,
     ) -> Response:
         if outcome.error is not None:
-            raise AnswerError(outcome.error)
+            raise AnswerError(outcome.error, by_engine=outcome.by_engine, wait=outcome.wait)
         grade = await graders.verdict(problem, outcome.answer, outcome.text)
         record = sizes.priced(answer_of(outcome, problem.answer, grade))
         return Response(plan, problem, outcome, record, decisions, work, exact=exactness.exact)

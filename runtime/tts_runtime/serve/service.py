@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
+from math import ceil
 from random import SystemRandom
 from time import monotonic
 from typing import Any, Final
@@ -416,6 +417,13 @@ def _failed(error: AnswerError) -> ApiError:
     message = str(error)
     if _TOO_LONG in message:
         return _too_long(message)
+    if error.by_engine:
+        _LOGGER.warning("an engine failed: %s", message)
+        message = f"an engine failed: {message}"
+        if error.wait is None:
+            return ApiError(502, message, "engine_failed")
+        headers = {"Retry-After": str(max(1, ceil(error.wait)))}
+        return ApiError(503, message, "engine_failed", headers=headers)
     _LOGGER.warning("a strategy failed: %s", message)
     return ApiError(500, f"the strategy failed: {message}", "strategy_failed")
 

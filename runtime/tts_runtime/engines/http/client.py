@@ -184,7 +184,7 @@ class HttpClient:
             if wait > max(self._schedule.patience, self._schedule.longest):
                 if not self._may_pause(wait, pauses):
                     raise EngineError(
-                        f"{self._where}: {reason}; it asks to wait {wait:.0f} seconds"
+                        f"{self._where}: {reason}; it asks to wait {wait:.0f} seconds", wait
                     )
                 continue
             left = self._left(started)
@@ -239,7 +239,7 @@ class HttpClient:
         message = f"{self._where}: {reason}"
         if isinstance(problem, Spoilt):
             return CandidateError(Fault.UNUSABLE, message)
-        return EngineError(message)
+        return EngineError(message, problem.wait or problem.least or None)
 
     # ------------------------------------------------------------------ one attempt
 
