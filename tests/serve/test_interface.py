@@ -454,7 +454,7 @@ def test_outputs_of_responses_and_refusals_are_turns() -> None:
             "role": "assistant",
             "content": [{"type": "output_text", "text": "2"}],
         },
-        {"role": "user", "content": "and?"},
+        {"role": "user", "content": "and?", "type": "text"},
         {"role": "assistant", "content": None, "refusal": "No."},
     ]
     turns = [{"role": "user", "content": "a"}, *outputs, {"role": "user", "content": "b"}]

@@ -307,7 +307,9 @@ def conversation(messages: Sequence[Mapping[str, Any]], *, joined: bool) -> str:
     for number, message in enumerate(messages):
         role = message.get("role", "user")
         where = f"messages.{number}"
-        kind = message.get("type") or "message"  # as the input of responses has it
+        # As the input of responses has it; clients of chats may have types of their own.
+        is_message = {"role", "content"} <= message.keys()
+        kind = "message" if is_message else message.get("type") or "message"
         if kind == "reasoning":
             continue
         if kind != "message":
