@@ -92,6 +92,19 @@ def test_a_line_keeps_what_was_said_in_another_order(line: str, meant: str) -> N
     assert meant in (help_for(line) or "")
 
 
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ('read choice of "yes" = \u22121, "no" = 0', 'read choice of "yes" = -1, "no" = 0'),
+        ("read number after 'Score' from 0 to 10", 'read number after "Score" from 0 to 10'),
+    ],
+)
+def test_signs_and_quotes_of_a_judge_are_read(line: str, meant: str) -> None:
+    text = f'judge j:\n    """{{problem}} {{text}}"""\n    {line}\n'
+    [first, *_] = diagnose(Source.of(text, "s.tts"))
+    assert first.suggestion == f"write `{meant}`"
+
+
 def test_a_text_with_slots_is_not_taken_for_one_without() -> None:
     assert '"Wait {n}" into' not in (help_for('force f"Wait {n}" into beams') or "")
 

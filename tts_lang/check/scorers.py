@@ -113,7 +113,7 @@ def _options(context: StrategyContext, reading: nodes.Reading) -> tuple[tuple[st
         spaced = reading.kind is ReadKind.PROBABILITY  # it may be that of a space
         something(context, word if spaced else word.strip(), "the text", option.text)
         folded = word if len(word) == 1 else word.casefold()
-        if folded in words:
+        if word.strip() and folded in words:
             context.error("TTS309", f'the option "{word}" is there twice', option, "remove one")
         words.add(folded)
         value: float | None = 1.0
@@ -165,7 +165,7 @@ def check_judge(
             "a probability is that of one text, for one candidate",
             'write `read probability of "Yes"`',
         )
-    if kind is ReadKind.PROBABILITY and any(each.value is not None for each in reading.options):
+    elif kind is ReadKind.PROBABILITY and reading.options[0].value is not None:
         _misfit(
             context, reading, "a probability stands for itself", "remove the `=` and its number"
         )

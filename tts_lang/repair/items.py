@@ -12,7 +12,7 @@ from tts_lang.diagnostics import suggest
 from tts_lang.repair.reading import LineReader
 from tts_lang.repair.sampling import sampling_of
 from tts_lang.repair.scope import KnownNames, words
-from tts_lang.repair.spelling import words_of
+from tts_lang.repair.spelling import straight, words_of
 from tts_lang.syntax.words import ITEM_WORDS
 
 _TEXT = r'(?:"""[^"]*"""|"(?:\\.|[^"\\])*")'
@@ -67,7 +67,7 @@ def item_lines(
         return
     heads = re.findall(r"^(\w+)", above, re.MULTILINE)
     if heads and heads[-1] == "judge":
-        yield from _reading(code)
+        yield from _reading(straight(code))
         return
     yield from _branch(code)
 

@@ -108,10 +108,16 @@ def _straight(match: re.Match[str]) -> str:
     return "" if text is None else f'"{text}"'
 
 
+def straight(code: str) -> str:
+    """A line with straight quotes, and the signs of this language for those of `_SIGNS`."""
+    pieces = TEXTS.split(_QUOTED.sub(_straight, code))
+    pieces[::2] = [piece.translate(_SIGNS) for piece in pieces[::2]]
+    return "".join(pieces)
+
+
 def spelled(code: str) -> str:
     """A line with the signs of other languages written as here; its texts stay as they are."""
-    code = _QUOTED.sub(_straight, code)
-    code = re.sub(r'\b(\w+)\["(\w+)"\]', r"\1.\2", code)
+    code = re.sub(r'\b(\w+)\["(\w+)"\]', r"\1.\2", straight(code))
     texts: dict[str, str] = {}
 
     def hidden(match: re.Match[str]) -> str:
@@ -122,7 +128,6 @@ def spelled(code: str) -> str:
     line = TEXTS.sub(hidden, code)
     line = re.sub(r"\b(\w+) ?=> ?(?=[^=]*\b\1\.)", r"lambda \1: ", line)
     owners = set(_OWNED.findall(line)) - {"_"}
-    line = line.translate(_SIGNS)
     for owner in owners:
         line = re.sub(rf"\b{owner}\.", "", line)
     for pattern, new in _SPELLED:
