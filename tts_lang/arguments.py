@@ -23,14 +23,15 @@ def split_settings(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Splits positional arguments into strategies and plain `NAME=VALUE` settings.
 
     A file whose name contains `=` is a strategy if it exists, or if its name ends in `.tts` or
-    `.json` (before a `:STRATEGY`).
+    `.json` (before a `:STRATEGY`). `majority@n=4`, as `tts-serve` lists models, is no setting.
     """
     strategies: list[str] = []
     settings: list[str] = []
     for argument in arguments:
         file, colon, strategy = argument.rpartition(":")
         name = file if colon and strategy.isidentifier() else argument
-        plain = "=" in name and not name.endswith(_FILES) and not is_there(Path(name))
+        key, equals, _ = name.partition("=")
+        plain = equals and "@" not in key and not name.endswith(_FILES) and not is_there(Path(name))
         (settings if plain else strategies).append(argument)
     return strategies, settings
 

@@ -66,6 +66,12 @@ def find(name: str) -> Path:
             [file_error("TTS553", f"`{name}` is a folder", name, suggestion=help_)]
         )
     close = suggest(name, shipped)
-    help_ = f"did you mean '{close}'?" if close else "`tts-compile --list` has the shipped ones"
+    strategy, _, setting = name.partition("@")
+    if strategy in shipped and "=" in setting:
+        help_ = f"a parameter is a word of its own: {strategy} {setting.replace(',', ' ')}"
+    elif close:
+        help_ = f"did you mean '{close}'?"
+    else:
+        help_ = "`tts-compile --list` has the shipped ones"
     message = f"`{name}` is neither a file nor a shipped strategy"
     raise DiagnosticError([file_error("TTS553", message, name, suggestion=help_)])

@@ -50,6 +50,10 @@ def test_a_table_has_a_row_for_each_strategy(tts_run: Command) -> None:
         (["majority", "--set", "n=abc"], ["`n` is a number, and not `abc`"]),
         (["majority", "n=1,2,4"], ["a parameter has one value; `--sweep n=1,2,4` runs several"]),
         (["majority", "n=1..4"], ["`--sweep n=1..4` runs several"]),
+        (
+            ["majority@n=4"],
+            ["neither a file nor", "a parameter is a word of its own: majority n=4"],
+        ),
         (["majority", "--set", "n"], ["expected NAME=VALUE", "for example n=64"]),
         (["majority", "--problems", "airth"], ["airth", "did you mean 'arith'?"]),
         (["majority", "--problems", "mine"], ["neither a file nor a problem set"]),
