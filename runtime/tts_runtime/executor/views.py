@@ -97,19 +97,15 @@ def grouped(rows: Sequence[Row], per: Evaluate | None, view: View) -> list[list[
     return groups([per(row, view) for row in rows])
 
 
-def lacks(row: Row, number: Any) -> int:
-    """What is compared before numbers: 1 without a number, 2 without a text (C39, C64), else 0."""
-    return 2 if row.node.error is not None else int(number is None)
+def rank(row: Row, number: Any) -> tuple[int, Any]:
+    """Sorts by falling number; behind them rows without one, then without a text (C39, C64)."""
+    lack = 2 if row.node.error is not None else int(number is None)
+    return lack, 0 if lack else -number
 
 
 def descending(rows: Sequence[Row], places: Sequence[int], numbers: Sequence[Any]) -> list[int]:
-    """Places by falling number, ties in their order, those that lack one or a text last (C39)."""
-    there = [place for place in places if not lacks(rows[place], numbers[place])]
-    others = [place for place in places if lacks(rows[place], numbers[place])]
-    # A stable sort with `reverse` keeps ties in their order.
-    return sorted(there, key=lambda place: numbers[place], reverse=True) + sorted(
-        others, key=lambda place: lacks(rows[place], numbers[place])
-    )
+    """Places by `rank`, ties in their order."""
+    return sorted(places, key=lambda place: rank(rows[place], numbers[place]))
 
 
 def ancestors(row: Row) -> list[Candidate]:

@@ -34,7 +34,7 @@ from tts_runtime.executor.views import (
     descending,
     grouped,
     groups,
-    lacks,
+    rank,
     weights_of,
 )
 
@@ -329,7 +329,7 @@ class RowSelection:
         self._by = by
         self._view = view
         self._many = many
-        #: The best rows that are known: what they lack, falling values, places; at most `many`.
+        #: The best rows that are known, by rank and place; at most `many`.
         #: The first of them, as many as `_kept`, are kept.
         self._best: list[tuple[int, Any, _Place, Row, PendingRow]] = []
         self._listeners = scope.run.events.listeners(Decided)
@@ -433,8 +433,7 @@ class RowSelection:
             self._values[id(row)] = value
         self._known += 1
         best = self._best
-        lack = lacks(row, value)
-        entry = (lack, 0 if lack else -value, place, row, target)
+        entry = (*rank(row, value), place, row, target)
         at = bisect(best, entry)
         best.insert(at, entry)
         if at < self._kept:  # better than a row that nothing can displace
