@@ -245,6 +245,23 @@ def test_c64_a_failed_candidate_is_neither_scored_nor_judged_nor_continued() -> 
     }
 
 
+@pytest.mark.parametrize(
+    ("about", "slot", "listed"),
+    [
+        ("pool together", "{candidates}", "Candidate 1:\nsecond\n\nCandidate 2:\nthird"),
+        ("(first 2 of pool)", "{others.text}", ""),
+        ("problem", "{notes}", "second\n\nthird"),
+    ],
+)
+def test_c64_a_failed_candidate_is_in_no_list(about: str, slot: str, listed: str) -> None:
+    notes, shown = ("(notes)", "(pool)") if slot == "{notes}" else ("", "")
+    lines = ("pool = sample 3", f"return first of (ask tell{shown} about {about})")
+    policy = Filtered(["first", "second", "third", "told"], filtered=[0])
+    plan = plan_of(*lines, before=f'prompt tell{notes} = "<{slot}>"')
+    assert outcome_of(plan, policy).error is None
+    assert bytes(policy.requests[-1].prompt).decode() == f"<{listed}>"
+
+
 @pytest.mark.parametrize("passes", [(), tuple(PASSES)], ids=["no passes", "all passes"])
 @pytest.mark.parametrize(
     "lines",

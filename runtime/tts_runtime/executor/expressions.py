@@ -318,7 +318,7 @@ def _attempts(row: Row, last: int | None) -> str:
 
 def _argument(value: Any) -> str:
     if isinstance(value, list):
-        return "\n\n".join(shown(row) for row in value)
+        return "\n\n".join(shown(row) for row in value if row.node.error is None)
     return readable(value)
 
 
@@ -397,7 +397,12 @@ def fill(
             parts.append(_field(prompt.operation, problem, shown_name))
         elif head in LISTS:
             everyone = head == "candidates"
-            rows = [each for each in pool if everyone or each.candidate is not row.candidate]
+            rows = [
+                each
+                for each in pool
+                if each.node.error is None  # nothing was written (C64)
+                and (everyone or each.candidate is not row.candidate)
+            ]
             texts = [of_row(name, shown_name or "text", each) for each in rows]
             parts.append(_listed("Candidate", texts))
         else:
