@@ -10,7 +10,7 @@ from tts_lang.check.dispatch import Site
 from tts_lang.check.generate import decoding
 from tts_lang.check.prompts import fits_view, template, two_meanings
 from tts_lang.check.scope import Declared
-from tts_lang.check.values import something, static_number
+from tts_lang.check.values import check_not_empty, static_number
 from tts_lang.plan.graph import Judge, Scorer
 from tts_lang.syntax import nodes
 from tts_lang.syntax.nodes import JudgeView, ReadKind
@@ -34,7 +34,7 @@ def describe(context: StrategyContext, declared: Declared, imported: bool = Fals
         return _judge(context, declared, node, imported)
     bounds = value_range(context, node.range)
     field = None if node.problem_field is None else node.problem_field.value
-    something(context, field, "the name of the field", node.problem_field or node)
+    check_not_empty(context, field, "the name of the field", node.problem_field or node)
     return Scorer(
         declared.name, gives_steps(declared), node.together, bounds.low, bounds.high, None, field
     )
@@ -66,7 +66,7 @@ def _judge(
         context.error("TTS303", "how a judge samples must be known when compiling", node.name)
     reading = node.reading
     if reading.after is not None:
-        something(context, reading.after.value.strip(), "the marker", reading.after)
+        check_not_empty(context, reading.after.value.strip(), "the marker", reading.after)
     bounds = value_range(context, reading.range)
     options = _options(context, reading)
     low, high = bounds.low, bounds.high
@@ -111,7 +111,7 @@ def _options(context: StrategyContext, reading: nodes.Reading) -> tuple[tuple[st
     for option in reading.options:
         word = option.text.value
         spaced = reading.kind is ReadKind.PROBABILITY  # it may be that of a space
-        something(context, word if spaced else word.strip(), "the text", option.text)
+        check_not_empty(context, word if spaced else word.strip(), "the text", option.text)
         folded = word if len(word) == 1 else word.casefold()
         if word.strip() and folded in words:
             context.error("TTS309", f'the option "{word}" is there twice', option, "remove one")

@@ -103,7 +103,9 @@ def text(context: StrategyContext, node: nodes.Expression, site: Site) -> Expr:
     return expect(context, scalar(context, node, site), ScalarType.TEXT, node).expr
 
 
-def something(context: StrategyContext, value: object, what: str, node: nodes.SyntaxNode) -> None:
+def check_not_empty(
+    context: StrategyContext, value: object, what: str, node: nodes.SyntaxNode
+) -> None:
     """Reports a text to look for that is known to be empty: it is everywhere, or nowhere."""
     if value == "":
         help_ = _other_value(node, "the text to look for")

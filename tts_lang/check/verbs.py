@@ -23,13 +23,13 @@ from tts_lang.check.values import (
     NO_POOL,
     SELECTED,
     bounded,
+    check_not_empty,
     condition,
     count,
     not_a_pool,
     number,
     pool,
     scalar,
-    something,
     text,
 )
 from tts_lang.plan import expr as plan
@@ -235,5 +235,5 @@ def _clause(
     kind = {"number": number, "text": text, "flag": condition}[clause.type or "number"]
     written = kind(context, value, Site(site.inputs) if clause.once else site)
     if clause.type == "text" and isinstance(written, Const) and context.numbers_matter:
-        something(context, written.value, "the text", value)
+        check_not_empty(context, written.value, "the text", value)
     return written
