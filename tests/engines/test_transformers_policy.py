@@ -258,7 +258,10 @@ def test_a_path_without_numbers_fails_and_the_others_go_on(tmp_path: Path, value
     first, *others = asyncio.run(main())
     assert isinstance(first, EngineError)
     assert "numbers are none here (NaN)" in str(first)
-    assert others == answers(engine, asked)[1:]
+    for found, wanted in zip(others, answers(engine, asked)[1:], strict=True):
+        assert isinstance(found, Generation)
+        assert (found.ids, found.finish) == (wanted.ids, wanted.finish)
+        assert found.logprobs == pytest.approx(wanted.logprobs, abs=1e-5)  # other batches
     asyncio.run(decoder.close())
 
 
