@@ -239,7 +239,7 @@ def test_prefixes_are_read_once_and_forgotten_in_time(policy_folder: Path) -> No
         assert reader.read([((*stem, 50, 51), 5)])[0].read == 27
         # What is loaded from split and joined segments is what was computed.
         cache, fresh = model.cache(8), model.cache(8)
-        reader.load((*stem, 50, 51), cache, 3)
+        reader.load([((*stem, 50, 51), 3)], cache)
         model.extend(np.array([[*stem, 50, 51]]), np.array([0]), fresh)
         np.testing.assert_array_equal(cache.read(3, 0, 32), fresh.read(0, 0, 32))
         for number in range(20):

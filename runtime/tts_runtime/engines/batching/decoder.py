@@ -137,10 +137,11 @@ class Decoder(Worker[GenerateRequest, Generation]):
     def _admit(self, rows: list[BatchRow]) -> None:
         texts = [tuple(row.read) for row in rows]
         readings = self._reader.read([(text, len(text)) for text in texts])
-        for row, text, reading in zip(rows, texts, readings, strict=True):
+        for row, reading in zip(rows, readings, strict=True):
             row.prefilled += len(row.ids) - len(row.read) + reading.read
             self._batch.add(row)
-            self._reader.load(text, self._batch.cache, row.slot)
+        slots = [row.slot for row in rows]
+        self._reader.load(zip(texts, slots, strict=True), self._batch.cache)
 
     def _shrink(self, admitting: list[BatchRow]) -> None:
         """Half as many rows from now on; all begin again where they are, drawing the same tokens.

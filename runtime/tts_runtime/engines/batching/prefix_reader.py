@@ -79,8 +79,9 @@ class PrefixReader:
                 parts[text].append((begin, hidden))
                 rest[text] = (text[0], max(rest[text][1], len(ids)))
 
-        while self._known.capacity:
-            groups = _sharing({text: self._start(left) for text, left in rest.items()})
+        while True:
+            starts = {text: self._start(left) for text, left in rest.items()}
+            groups = _sharing(starts) if self._known.capacity else {}
             if not groups:
                 break
             stems = {(ids, min(rest[text][1] for text in groups[ids])): ids for ids in groups}
@@ -89,7 +90,9 @@ class PrefixReader:
         ends: dict[Text, list[Text]] = {}
         for text, left in rest.items():
             ends.setdefault(left, []).append(text)
-        for left, hidden in self._rows([(left, self._start(left)) for left in ends]):
+        for left, hidden in self._rows(
+            [(left, starts[sharers[0]]) for left, sharers in ends.items()]
+        ):
             took(left[0], hidden, ends[left])
         found: dict[int, PrefixRead] = {}
         for text, numbers in asked.items():
@@ -97,14 +100,20 @@ class PrefixReader:
                 found[number] = PrefixRead(0 if place else read[text], tuple(parts[text]))
         return [found[number] for number in range(len(texts))]
 
-    def load(self, ids: Sequence[int], cache: KvCache, row: int) -> None:
-        """Writes the keys and values of a text that was just read to a row of a cache."""
-        segments, _ = self._known.find(ids)
-        _write(segments, cache, row)
+    def load(self, texts: Iterable[tuple[tuple[int, ...], int]], cache: KvCache) -> None:
+        """Writes the keys and values of texts that were read to rows of a cache, one each."""
+        rows: dict[tuple[int, ...], int] = {}
+        for ids, row in texts:
+            like = rows.setdefault(ids, row)
+            if like != row:  # one copy instead of one for each segment
+                cache.move(like, row, len(ids))
+                continue
+            for begin, segment in self._known.segments(ids):
+                cache.write(row, begin, segment)
 
     def remember(self, ids: Sequence[int], source: KvCache, row: int) -> None:
         """Keeps a text that was read elsewhere, into a row of a cache."""
-        self._known.add(ids, source, row)
+        self._known.add(tuple(ids), source, row)
 
     def forget(self) -> None:
         """Forgets everything: memory ran out."""
@@ -122,7 +131,7 @@ class PrefixReader:
 
     def _start(self, text: Text) -> int:
         """The position at which reading a text begins."""
-        return min(self._known.find(text[0])[1], text[1])
+        return min(self._known.length(text[0]), text[1])
 
     def _rows(self, texts: Sequence[tuple[Text, int]]) -> Iterator[tuple[Text, Array]]:
         """Reads texts from where they begin, and gives their hidden states from there on."""
@@ -145,9 +154,8 @@ class PrefixReader:
             self._scratch = self._model.cache(max(rows, rows_before), max(length, length_before))
         scratch = self._scratch
         tokens = np.zeros((rows, longest), np.int64)
+        self.load(((ids[:start], row) for row, ((ids, _), start) in enumerate(chunk)), scratch)
         for row, ((ids, _), start) in enumerate(chunk):
-            segments, _ = self._known.find(ids[:start])
-            _write(segments, scratch, row)
             tokens[row, : len(ids) - start] = ids[start:]
         starts = np.array([start for _, start in chunk], np.int64)
         lengths = np.array([len(ids) - start for (ids, _), start in chunk], np.int64)
@@ -203,10 +211,3 @@ def _sharing(starts: Mapping[Text, int]) -> dict[tuple[int, ...], list[Text]]:
             grouped.update(group)
             groups[text[0][:shared]] = group
     return groups if spared >= _PASS else {}
-
-
-def _write(segments: Sequence[Array], cache: KvCache, row: int) -> None:
-    position = 0
-    for segment in segments:
-        cache.write(row, position, segment)
-        position += len(segment)
