@@ -49,6 +49,19 @@ MISTAKES = {
         "    repeat:\n        pool = expand pool by 1\n    return vote pool",
         (3, "write `repeat N:`"),
     ),
+    "foreign loop": (
+        "    for i in range(n):\n        more = sample 1\n    return vote more",
+        (3, "write `repeat n:`"),
+    ),
+    "two names": (
+        "    more, less = sample n, sample n\n    return vote (more + less)",
+        (3, "write one `=` a line"),
+    ),
+    "scored in a loop with a wrong header": (
+        "    repeat up to 3 times until all done:\n        score pool by prm\n"
+        "    return best of pool by last(prm)",
+        (3, "write `repeat 3 until all pool done:`"),
+    ),
     "clause with equals": (
         "    more = sample n temperature=0.7\n    return vote more",
         (3, "write `more = sample n at temperature 0.7`"),

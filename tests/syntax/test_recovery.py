@@ -61,8 +61,8 @@ def test_what_is_fine_is_kept() -> None:
         nodes.Broken,
         nodes.ScoreStatement,
     ]
-    assert scorer == nodes.Broken(nodes.Name("orm"))
-    assert broken == nodes.Broken(nodes.Name("broken"))
+    assert scorer == nodes.Broken((nodes.Name("orm"),))
+    assert broken == nodes.Broken((nodes.Name("broken"),))
     assert isinstance(prompt, nodes.PromptDeclaration)
     assert isinstance(last, nodes.StrategyDeclaration)
     # The `else` goes with its broken `if`.
@@ -75,8 +75,31 @@ def test_what_is_fine_is_kept() -> None:
 def test_broken_statements_know_the_name_they_would_have_set() -> None:
     first = parse(Source.of(FILE)).file.items[0]
     assert isinstance(first, nodes.StrategyDeclaration)
-    names = [s.name for s in first.body if isinstance(s, nodes.Broken)]
-    assert names == [nodes.Name("pool"), nodes.Name("kept")]
+    names = [s.names for s in first.body if isinstance(s, nodes.Broken)]
+    assert names == [(nodes.Name("pool"),), (nodes.Name("kept"),)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "names"),
+    [
+        ("for i in range(4):\n        a = sample 1\n        score b by prm", ["i", "a", "b"]),
+        ("repeat up to 4:\n        if x > 1:\n            a = problem", ["a"]),
+        ("a, b = sample 1, sample 2", ["a", "b"]),
+        ("select a = top 3 of b by tokens", ["a"]),
+        ("a <- sample 4", ["a"]),
+        ("sample 4 into a", ["a"]),
+    ],
+)
+def test_names_that_broken_blocks_and_lists_would_have_set(
+    statement: str, names: list[str]
+) -> None:
+    source = Source.of(f"strategy s():\n    {statement}\n    return vote a\n")
+    (strategy,) = parse(source).file.items
+    assert isinstance(strategy, nodes.StrategyDeclaration)
+    broken, _ = strategy.body
+    assert isinstance(broken, nodes.Broken)
+    assert [name.text for name in broken.names] == names
+    assert [source.slice(name.span) for name in broken.names] == names
 
 
 def test_spans_of_broken_statements_cover_them() -> None:
@@ -96,7 +119,7 @@ def test_a_refused_clause_breaks_only_its_statement() -> None:
         nodes.Broken,
         nodes.ReturnStatement,
     ]
-    assert strategy.body[0] == nodes.Broken(nodes.Name("x"))
+    assert strategy.body[0] == nodes.Broken((nodes.Name("x"),))
 
 
 def test_numbers_and_quotes_are_mended_and_read_on() -> None:

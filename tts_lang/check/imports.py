@@ -102,10 +102,8 @@ class Loader:
             if isinstance(item, nodes.Import | nodes.Law):
                 continue
             if isinstance(item, nodes.Broken):
-                if item.name is None:
-                    scope.incomplete = True
-                else:
-                    scope.broken.add(item.name.text)
+                scope.incomplete = scope.incomplete or not item.names
+                scope.broken.update(name.text for name in item.names)
                 continue
             name = item.name.text
             if (meaning := builtins.meaning(name)) is not None:

@@ -67,8 +67,8 @@ def compute(
 
 @statement_rule(nodes.Broken)
 def _broken(context: StrategyContext, node: nodes.Broken) -> bool:
-    if node.name is not None:
-        context.env[node.name.text] = Fixed(POISON)
+    for name in node.names:
+        context.env[name.text] = Fixed(POISON)
     return False
 
 

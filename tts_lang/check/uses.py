@@ -88,15 +88,15 @@ def assigned(statements: tuple[nodes.Statement, ...]) -> dict[str, nodes.Name]:
         if isinstance(statement, nodes.AssignStatement):
             targets.setdefault(statement.target.text, statement.target)
         elif isinstance(statement, nodes.Broken):
-            if statement.name is not None:
-                targets.setdefault(statement.name.text, statement.name)
+            for name in statement.names:
+                targets.setdefault(name.text, name)
         elif type(statement) in REBINDING:
             pool = getattr(statement, REBINDING[type(statement)])
             if isinstance(pool, nodes.Name):
                 targets.setdefault(pool.text, pool)
         for block in blocks(statement):
-            for name, node in assigned(block).items():
-                targets.setdefault(name, node)
+            for text, target in assigned(block).items():
+                targets.setdefault(text, target)
     return targets
 
 

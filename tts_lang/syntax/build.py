@@ -144,7 +144,7 @@ class TreeBuilder:
 
     def broken_phrase(self, values: list[Any], span: Span) -> nodes.Broken:
         """The node for a phrase with an error in it; it keeps the name that the phrase defines."""
-        named = values[0] if type(values[0]) is nodes.Name else None
+        named = (values[0],) if type(values[0]) is nodes.Name else ()
         return nodes.Broken(named, span=span)
 
     def fields(self, values: Iterable[Any], names: str) -> dict[str, Any] | nodes.Broken:

@@ -122,11 +122,11 @@ __all__ = [
 class Broken(SyntaxNode):
     """A statement or top-level item that did not parse; its error has been reported.
 
-    `name` is what it would have given a value or declared, if that could be read: later uses of
-    the name are not worth a second message.
+    `names` are what it would have given a value or declared, in its block too, as far as that could
+    be read: later uses of them are not worth a second message.
     """
 
-    name: Name | None = None
+    names: tuple[Name, ...] = ()
 
 
 @node

@@ -7,6 +7,7 @@ its block, and continues after it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -257,7 +258,15 @@ class _Run:
         elif self._outside == mark.first:
             self._outside = after
         self.parser, self._level = parser, mark.level
-        self._broken[start] = nodes.Broken(self._name_at(mark.first), span=Span(start, end))
+        # A block that belongs to a broken header is not read, and gives names their values, too.
+        last = after if mark.level else mark.first + 1
+        names = tuple(
+            name
+            for at in range(mark.first, last)
+            if at == mark.first or self.tokens[at - 1].type in _LAYOUT
+            for name in self._names_at(at)
+        )
+        self._broken[start] = nodes.Broken(names, span=Span(start, end))
         self.ranges.append(_BrokenRange(start, self._line_end(index), end))
         self.too_many = len(self.ranges) > MAX_ERRORS
         return after
@@ -286,28 +295,32 @@ class _Run:
             if depth == 0 and kind in {"NL", "DEDENT"} and following not in {"INDENT", "ELSE"}:
                 return index
 
-    def _name_at(self, index: int) -> nodes.Name | None:
-        """The name that a broken statement or item would have defined, or changed."""
+    def _names_at(self, index: int) -> Iterator[nodes.Name]:
+        """The names that a line of a broken statement or item would have defined, or changed."""
         first, second, third = (self.tokens[min(index + i, len(self.tokens) - 1)] for i in range(3))
         if not first.text.isidentifier():
-            return None
-        if first.type == "NAME" and second.type in {"COMMA", "COLON"}:
-            return nodes.Name(first.text, span=first.span)
-        if second.type == "LT" and third.type == "MINUS":  # `pool <- sample 4`
-            return nodes.Name(first.text, span=first.span)
-        if first.text == "let" and third.type == "ASSIGN" and second.text.isidentifier():
-            return nodes.Name(second.text, span=second.span)
-        if second.type in {"ASSIGN", "EQ"} or (first.type == "NAME" and second.text in VERBS):
-            return nodes.Name(first.text, span=first.span)
+            return
         end = next(at for at in count(index) if self.tokens[at].type in _LAYOUT)
-        if end - index > 3 and self.tokens[end - 2].text in {"as", "into"}:  # `sample 4 into pool`
-            last = self.tokens[end - 1]
-            return nodes.Name(last.text, span=last.span) if last.type == "NAME" else None
+        last = self.tokens[end - 1]
+        if first.type == "NAME" and second.type == "COMMA":  # `a, b = 1, 2`
+            until = next((at for at in range(index, end) if self.tokens[at].type == "ASSIGN"), end)
+            for token in self.tokens[index:until]:
+                if token.type == "NAME":
+                    yield nodes.Name(token.text, span=token.span)
+        elif (
+            (first.type == "NAME" and (second.type == "COLON" or second.text in VERBS))
+            or (second.type == "LT" and third.type == "MINUS")  # `pool <- sample 4`
+            or second.type in {"ASSIGN", "EQ"}
+        ):
+            yield nodes.Name(first.text, span=first.span)
+        elif third.type == "ASSIGN" and second.text.isidentifier():  # `let few = first 2 of pool`
+            yield nodes.Name(second.text, span=second.span)
+        elif end - index > 3 and self.tokens[end - 2].text in {"as", "into"}:
+            if last.type == "NAME":  # `sample 4 into pool`
+                yield nodes.Name(last.text, span=last.span)
         # A first word that means nothing may be a misspelled one of these.
-        names = first.text in _NAMING or first.type == "NAME"
-        if names and third.type != "ASSIGN" and second.text.isidentifier():
-            return nodes.Name(second.text, span=second.span)
-        return None
+        elif (first.text in _NAMING or first.type == "NAME") and second.text.isidentifier():
+            yield nodes.Name(second.text, span=second.span)
 
     def _report(self, mark: _Mark, index: int) -> None:
         # The failed attempt has changed the parser: go there again.
