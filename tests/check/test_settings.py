@@ -92,6 +92,14 @@ def test_wrong_values_are_refused(name: str, given: str | float, code: str) -> N
     assert _codes(error) == [code]
 
 
+def test_a_number_that_is_left_to_the_binding_is_no_count() -> None:
+    with pytest.raises(CompileError) as error:
+        compiled(KINDS, settings={"n": "default"})
+    (told,) = error.value.diagnostics
+    assert "`n` is no number" in told.message
+    assert "`default` is for clauses" in (told.suggestion or "")
+
+
 def test_a_parameter_without_default_is_needed_and_takes_numbers_and_names() -> None:
     text = body(
         "pool = sample n",
@@ -217,7 +225,10 @@ def test_c71_values_with_arguments_come_from_the_command_line(value: str) -> Non
         ("beam_search(widht = 8)", "TTS403", "did you mean 'width'?"),
         ('beam_search(width = "8")', "TTS403", "`width` of `beam_search` is a number"),
         ("beam_search(n = 8)", "TTS403", "`search` has a value for `n` already"),
-        ("beam_search(width = ", "TTS556", "and not `beam_search(width =`"),
+        ("beam_search(", "TTS105", "add the matching `)`"),
+        ("beam_search(width = ", "TTS105", "add the matching `)`"),
+        ("beam_search(width 8)", "TTS120", "unexpected `8`"),
+        ("nothing(width 8)", "TTS556", "and not `nothing(width 8)`"),
         ("hint(3)", "TTS556", "is a strategy, and not `hint(3)`"),
         ("majorty(3)", "TTS201", "did you mean `majority`"),
     ],

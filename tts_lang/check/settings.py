@@ -161,7 +161,7 @@ def _named(
 
     Names are those of the strategy's file, then those of shipped strategies.
     """
-    name, _, arguments = value.partition("(")
+    name, opens, _ = value.partition("(")
     name = name.strip()
     if not name.isidentifier() or name in context.parameters or "\n" in value:
         return None
@@ -170,17 +170,20 @@ def _named(
         loaded = Loader().path(library.names()[name])
         scope = replace(scope, names={**scope.names, name: loaded.names[name]})
     before = len(context.check.diagnostics)
-    if not arguments:
+    if not opens:
         home = replace(context, scope=scope)
         setting = argument_value(home, nodes.Name(name))
         del context.check.diagnostics[before:]
         return setting if isinstance(setting, NameValue) else None
     setting_name = parameter.name.text
-    source, parsed = parse_value(setting_name, value, f"--set {setting_name}")
-    if parsed is None:
-        return None
-    home = replace(context, scope=replace(scope, source=source))
-    setting = argument_value(home, parsed)
+    expression, parsed = parse_value(setting_name, value, f"--set {setting_name}")
+    if expression is None:
+        if name not in scope.names or parsed.ok:
+            return None
+        context.check.diagnostics += parsed.diagnostics
+        return _Refused()
+    home = replace(context, scope=replace(scope, source=parsed.source))
+    setting = argument_value(home, expression)
     if any(each.is_error for each in context.check.diagnostics[before:]):
         return _Refused()
     return setting if isinstance(setting, NameValue) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tts_lang.check.builtins import UNSET
 from tts_lang.check.context import NO_VALUE, Inputs, PoolValue, StrategyContext
 from tts_lang.check.dispatch import POOLS, SCALARS, Site
 from tts_lang.check.types import POISON, UNKNOWN_POOL, WORDS, ScalarType, Typed
@@ -218,13 +219,17 @@ def _other_value(node: nodes.SyntaxNode, expected: str) -> str:
 
 
 def _no_value(context: StrategyContext, what: str, node: nodes.Expression) -> None:
-    """Reports a number that is missing, such as the quotient of a division by 0."""
-    context.error(
-        "TTS301",
-        f"{what} has no value: the arithmetic gives a missing number",
-        node,
-        "dividing by 0 gives a missing number; so do `log(0)`, `sqrt(-1)` and what is above 1e308",
+    """Reports a number that is missing: a quotient of a division by 0, say, or `default`."""
+    reason = "the arithmetic gives a missing number"
+    help_ = (
+        "dividing by 0 gives a missing number; so do `log(0)`, `sqrt(-1)` and what is above 1e308"
     )
+    if isinstance(node, nodes.Name):
+        reason = f"`{node.text}` is no number"
+        help_ = (
+            f"`{UNSET}` is for clauses such as `at temperature`, and dividing by 0 gives no number"
+        )
+    context.error("TTS301", f"{what} has no value: {reason}", node, help_)
 
 
 def bounded(

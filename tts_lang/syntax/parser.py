@@ -76,16 +76,15 @@ def parse(source: Source) -> ParseResult:
     return ParseResult(file, diagnostics, source)
 
 
-def parse_value(name: str, value: str, where: str) -> tuple[Source, nodes.Expression | None]:
-    """The value of a setting `NAME = VALUE`, and the source that its spans point into.
+def parse_value(name: str, value: str, where: str) -> tuple[nodes.Expression | None, ParseResult]:
+    """The value of a setting `NAME = VALUE`: `None` if it is no expression.
 
-    `None` if it is no expression.
+    The result has the source that its spans point into, and the errors.
     """
-    source = Source(where, f"strategy s():\n    {name} = {value}\n    return s\n")
-    parsed = parse(source)
+    parsed = parse(Source(where, f"strategy s():\n    {name} = {value}\n    return s\n"))
     item = parsed.file.items[0] if parsed.ok else None
     first = item.body[0] if isinstance(item, nodes.StrategyDeclaration) else None
-    return source, first.value if isinstance(first, nodes.AssignStatement) else None
+    return first.value if isinstance(first, nodes.AssignStatement) else None, parsed
 
 
 def parse_bytes(data: bytes, name: str) -> ParseResult:
