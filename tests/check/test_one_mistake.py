@@ -190,6 +190,51 @@ FILES = {
         """,
         (1, "write it on lines of its own"),
     ),
+    "slot by another word": (
+        """
+        prompt p = "{question}"
+
+        strategy s():
+            return ask p about problem
+        """,
+        (1, "write `{problem}`"),
+    ),
+    "slot by an attribute": (
+        """
+        prompt p = "{candidate.text}"
+
+        strategy s():
+            return ask p about (sample 1)
+        """,
+        (1, "write `{text}`"),
+    ),
+    "parameter called like a slot": (
+        """
+        prompt p(text) = "{text}"
+
+        strategy s():
+            return ask p about (sample 1)
+        """,
+        (1, "leave the parameter out"),
+    ),
+    "verb before a call": (
+        """
+        import "majority.tts"
+
+        strategy s(n = 4):
+            return call majority(n)
+        """,
+        (4, "write `return majority(n)`"),
+    ),
+    "clause behind a call": (
+        """
+        import "chain_of_thought.tts"
+
+        strategy s():
+            return chain_of_thought() at temperature 0.7
+        """,
+        (4, "write `return chain_of_thought(temperature = 0.7)`"),
+    ),
     "import without quotes": (
         """
         import majority

@@ -23,6 +23,15 @@ from tts_lang.source import Source
 from tts_lang.syntax import nodes
 from tts_lang.syntax.template import WrittenSlot, near_slots, parse_template
 
+#: What newcomers call the things that slots show.
+_OTHER_WORDS = {
+    **dict.fromkeys(("question", "query", "task", "instruction", "prompt", "input"), "problem"),
+    **dict.fromkeys(("candidate", "response", "completion", "output", "reply"), "text"),
+    **dict.fromkeys(("responses", "completions", "outputs", "replies"), "candidates"),
+    "final_answer": "answer",
+    "parent": "parent.text",
+}
+
 
 def template(
     name: str,
@@ -51,7 +60,8 @@ def template(
             help_ = "as in `{attempts last 4}`" if part.last else f"slots: {listed}"
             if not _fits_somewhere(part.name, slots, columns):
                 close = _close(part.name, slots, columns)
-                help_ = f"write `{{{close}}}`" if close else help_
+                wanted = _other_word(part.name, columns) or close
+                help_ = f"write `{{{wanted}}}`" if wanted else help_
                 if _is_column(part) and (imported or not (close or home.uses(name))):
                     parts.append(Slot(part.name))
                     _, column = split_slot(part.name)
@@ -100,6 +110,21 @@ def _close(name: str, slots: Collection[str], columns: Collection[str]) -> str |
         return suggest(name, (*slots, *columns))
     close = suggest(shown, (*TEXTS, *columns))
     return None if close is None else f"{head}.{close}"
+
+
+def _other_word(name: str, columns: Collection[str]) -> str | None:
+    """The slot that another word, or an attribute as in `{candidate.text}`, stands for."""
+    if name in _OTHER_WORDS:
+        return _OTHER_WORDS[name]
+    head, dot, shown = name.partition(".")
+    if not dot or head in LISTS:
+        return None
+    thing = _OTHER_WORDS.get(head, head)
+    if thing == "problem":
+        return (
+            "problem" if _OTHER_WORDS.get(shown, shown) in ("problem", "text") else f"field.{shown}"
+        )
+    return shown if thing in TEXTS and shown in (*TEXTS, *columns) else None
 
 
 def _column_of_others(slot: WrittenSlot, column: str, source: Source) -> Diagnostic:
@@ -256,7 +281,8 @@ def arguments(
             usual = static(home, parameter.default, "a default")
             values.append((name, POISON.expr if usual is None else usual.expr))
         elif value is None:
-            if not fits:  # the value is most likely the one that fits nowhere
+            # The value is most likely the one that fits nowhere; a slot is no parameter at all.
+            if not fits or name in ROW_SLOTS:
                 continue
             context.error(
                 "TTS218",

@@ -194,7 +194,8 @@ def check_parameters(scope: FileScope, declared: Declared) -> list[Diagnostic]:
             diagnostics.append(_report(scope, "TTS203", name, message))
         elif name.text in ROW_SLOTS:
             message = f"`{{{name.text}}}` is a slot that every prompt has"
-            diagnostics.append(_report(scope, "TTS202", name, message))
+            help_ = "leave the parameter out"
+            diagnostics.append(_report(scope, "TTS202", name, message, help_))
         seen.add(name.text)
     return diagnostics
 
@@ -227,5 +228,11 @@ def _check_name(
     diagnostics.append(_report(scope, "TTS202", name, message))
 
 
-def _report(scope: FileScope, code: str, name: nodes.Name, message: str) -> Diagnostic:
-    return error(code, message, name.span, scope.source, suggestion="choose another name")
+def _report(
+    scope: FileScope,
+    code: str,
+    name: nodes.Name,
+    message: str,
+    suggestion: str = "choose another name",
+) -> Diagnostic:
+    return error(code, message, name.span, scope.source, suggestion=suggestion)

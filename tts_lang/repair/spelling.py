@@ -78,6 +78,13 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"\(last (\d+)\)", r"(tail \1)"),
     (r"\bstop at ([A-Z]\w*)", r'stop at "\1"'),
     (r"(?<![\w.])new (?=\w+\()", "fresh "),
+    (r"(?<![\w.])(?:apply|call|execute|invoke|run) (?=\w+\()", ""),
+    (
+        r"^((?:return |\w+ ?= ?)(?:fresh )?(?!vote\b|sample\b)\w+)\(([^()]*)\) (?:with |at )*"
+        r"(temperature|top_p|top_k|min_p) ?=? ?([\w.]+)$",
+        r"\1(\2, \3 = \4)",
+    ),
+    (r"(?<=\w\(), (?=\w+ = )", ""),
     (r"^(judge \w+) (?:with|using|by) (?=policy\b)", r"\1 from "),
     # Comprehensions and small functions.
     (r"\[(\w+) for \1 in ([^\]]+?) if ([^\]]+)\]", r"\2 where \3"),
