@@ -113,6 +113,17 @@ def test_expectations_stay_within_bounds(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", range(0, 60, 3))
+def test_no_total_is_above_its_bound(number: int) -> None:
+    """Lengths may be assumed that the context has no room for."""
+    lengths = Assumed(context=64, lengths=Lengths(50, 10, 20))
+    shown = explain(compiled(random_program(number)), lengths)
+    assert shown.total is not None
+    for name in COSTS:
+        limit = getattr(shown.bounds.total, name)
+        assert limit is None or getattr(shown.total, name) <= limit, name
+
+
+@pytest.mark.parametrize("number", range(0, 60, 3))
 def test_operations_add_up_to_what_paths_through_the_plan_cost(number: int) -> None:
     plan = compiled(random_program(number))
     walk = Walk(plan, MeanDomain(plan, Lengths(5, 3, 20), Models(policy=Model(1e6))))

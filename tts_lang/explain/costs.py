@@ -199,19 +199,22 @@ def expected(
     costs = []
     for index, (cost, bound) in enumerate(zip(walk.costs, limits.operations, strict=True)):
         whole = domain.read_prompts(cost, walk.prompts.get(index, {}))
-        maxima = {name: getattr(bound.spent, name) for name in COSTS}
-        costs.append(
-            whole._replace(
-                **{
-                    name: min(getattr(whole, name), float(limit))
-                    for name, limit in maxima.items()
-                    if limit is not None
-                }
-            )
-        )
+        costs.append(at_most(whole, bound.spent))
     return costs
 
 
 def total_of(costs: Sequence[Cost]) -> Cost:
     """The sum of all operations."""
     return Cost(*map(sum, zip(*costs, strict=True))) if costs else Cost()
+
+
+def at_most(cost: Cost, most: CostBounds) -> Cost:
+    """A cost within bounds: of rounds side by side, or of solutions longer than the context."""
+    limits = {name: getattr(most, name) for name in COSTS}
+    return cost._replace(
+        **{
+            name: min(getattr(cost, name), float(limit))
+            for name, limit in limits.items()
+            if limit is not None
+        }
+    )

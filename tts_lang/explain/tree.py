@@ -13,6 +13,7 @@ from tts_lang.explain.costs import (
     OperationBounds,
     PlanBounds,
     RowRange,
+    at_most,
     bounds,
     expected,
     total_of,
@@ -100,10 +101,7 @@ def explain(plan: Plan, assumed: Assumed | None = None) -> Explained:
     total = None
     if assumptions.lengths is not None:
         costs = expected(plan, assumptions.lengths, assumptions.models, most)
-        means, total = costs, total_of(costs)
-        # Operations run side by side where they can.
-        rounds = most.total.rounds
-        total = total if rounds is None else total._replace(rounds=min(total.rounds, rounds))
+        means, total = costs, at_most(total_of(costs), most.total)
     values = ", ".join(f"{name} = {constant(value)}" for name, value in plan.parameters.items())
     builder = _TreeBuilder(plan, iter(zip(most.operations, means, strict=True)))
     lines = tuple(builder.region(plan.body))
