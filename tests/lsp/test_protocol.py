@@ -121,8 +121,11 @@ def test_a_fix_of_two_lines_writes_both(editor: EditorSession) -> None:
     assert after == STRATEGY.replace("score pool by prm", "score pool by prm\n    other = pool")
 
 
-def test_what_is_never_used_is_removed_with_its_line(editor: EditorSession) -> None:
-    text = STRATEGY.replace("score pool", "spare = sample 1\n    score pool")
+@pytest.mark.parametrize("spare", ["sample 1", "sample 1  # one", "2  # two\n        * 3"])
+def test_what_is_never_used_is_removed_with_all_its_lines(
+    editor: EditorSession, spare: str
+) -> None:
+    text = STRATEGY.replace("score pool", f"spare = {spare}\n    score pool")
     ((_, after),) = editor.fixes("spare.tts", text)
     assert after == STRATEGY
 

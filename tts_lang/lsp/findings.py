@@ -17,6 +17,7 @@ from tts_lang.repair import meant
 from tts_lang.source import Source, Span
 from tts_lang.syntax import nodes
 from tts_lang.syntax.parser import parse
+from tts_lang.syntax.tokens import tokenize
 
 Check: TypeAlias = Callable[[Source], Sequence[Diagnostic]]
 
@@ -134,7 +135,7 @@ def _readings(diagnostic: Diagnostic) -> Iterator[tuple[Span, str]]:
     if help_ == "remove it" and diagnostic.span.end <= end:
         yield diagnostic.span, ""
     if help_ == "remove the statement":  # the place is the name that is never read
-        yield Span(start, min(end + 1, len(source.text))), ""
+        yield Span(start, _next_statement(source, diagnostic.span.start)), ""
     if (new := meant(diagnostic, line, start)) is not None:
         yield Span(start, end), new
     if (written := _WRITE.match(help_)) is None or diagnostic.span.end > end:
@@ -166,6 +167,13 @@ def _mends(diagnostic: Diagnostic, span: Span, text: str, check: Check) -> bool:
         if other.is_error and new and (other.source != after or other.code.startswith("TTS1")):
             return False
     return True
+
+
+def _next_statement(source: Source, offset: int) -> int:
+    """Where the line begins that does not continue the statement at an offset."""
+    ends = (each.end for each in tokenize(source).tokens if each.type == "NL")
+    last = next((end for end in ends if end >= offset), len(source.text))
+    return source.text.find("\n", last) + 1 or len(source.text)
 
 
 def _after_imports(source: Source) -> int:
