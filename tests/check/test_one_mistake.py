@@ -102,6 +102,10 @@ MISTAKES = {
     "break": ("    break\n    return vote pool", (3, "write `repeat N until CONDITION:`")),
     "pass": ("    pass\n    return vote pool", (3, "leave the statement out")),
     "return alone": ("    return", (3, "write `return vote P`")),
+    "wrong expression": (
+        '    more = sample n matching "("\n    return vote more',
+        (3, "a `)` is missing None"),
+    ),
     "dollar": ("    more = sample $n\n    return vote more", (3, "names stand alone")),
     "braced name": ("    more = sample {n}\n    return vote more", (3, "names stand alone")),
     "shipped strategy": ("    return majorty(n)", (3, 'with `import "majority.tts"` above?')),

@@ -151,6 +151,8 @@ class _Repair:
     def _described(self) -> Diagnostic:
         """The error with a form or a note, where no line helps."""
         error = self._error
+        if error.code.startswith("TTS3"):  # a value is wrong, and the form right
+            return error
         suggested = meant(error, self._line, self._start)
         open_ones = [e for e in self._intents if not e.complete and e.cost <= MOST_OPEN]
         form = _shown_form(open_ones[0].line) if open_ones else None
