@@ -168,9 +168,9 @@ CODES: tuple[Code, ...] = (
     Code(
         "TTS309",
         "no text to look for",
-        "`split` looks for the text between pieces, a judge for its marker and its options, a "
-        "scorer for a field: texts with something in them. Options differ in more than their case, "
-        "but for single letters.",
+        "`split` looks for the text between pieces, `stop at` for the text that stops, a judge for "
+        "its marker and its options, a scorer for a field: texts with something in them. Options "
+        "differ in more than their case, but for single letters.",
     ),
     # ------------------------------------------------------------------ control and calls
     Code(

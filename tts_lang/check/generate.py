@@ -18,6 +18,7 @@ from tts_lang.check.uses import reads
 from tts_lang.check.values import (
     NO_POOL,
     bounded,
+    check_not_empty,
     condition,
     count,
     expect,
@@ -115,6 +116,8 @@ def decoding(
             value = count(context, clause.value, _COUNTS[clause.kind], inputs, site)
         elif clause.kind is ClauseKind.STOP_AT:
             value = text(context, clause.value, site)
+            if isinstance(value, Const) and context.numbers_matter:
+                check_not_empty(context, value.value, "the text", clause.value)
         else:
             streamed = Site(inputs, site.row or PROBLEM, "the candidate", streaming=True)
             value = condition(context, clause.value, streamed)
