@@ -314,6 +314,12 @@ CODES: tuple[Code, ...] = (
         "name. It is looked for in the pool that is asked about, where the prompt is used.",
     ),
     Code(
+        "TTS915",
+        "column of the problem",
+        "A clause may read columns of the row that is continued (C69). What `sample` continues is "
+        "the problem, which is one row, so all its children have the same value.",
+    ),
+    Code(
         "TTS912",
         "hidden character",
         "A comment or text holds a character that is not seen, such as one that turns the "

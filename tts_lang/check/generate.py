@@ -31,7 +31,7 @@ from tts_lang.check.verbs import grouping, over
 from tts_lang.plan.clauses import MIN_P, PENALTY, TEMPERATURE, TOP_P, Range
 from tts_lang.plan.constants import is_constant
 from tts_lang.plan.decoding import misfit
-from tts_lang.plan.expr import Const, Expr
+from tts_lang.plan.expr import Column, Const, Expr, fields_in, walk
 from tts_lang.plan.graph import Amount, Ask, Decoding, Expand, Unit
 from tts_lang.plan.rows import literal_count
 from tts_lang.syntax import nodes
@@ -218,9 +218,28 @@ def _sample(context: StrategyContext, node: nodes.SamplePhrase) -> PoolValue:
     quantity = amount(context, node.amount, inputs)
     site = Site(inputs, PROBLEM, "the problem")
     how = decoding(context, clauses_of(context, node.clauses), site, quantity.unit)
+    _one_for_all(context, node, how)
     equal = equal_samples(context, node.amount.count, quantity, how)
     type_ = PoolType(identical=equal, closed=closes(quantity, how))
     return context.emit_pool(Expand(quantity, how), inputs, type_, node)
+
+
+def _one_for_all(context: StrategyContext, node: nodes.SamplePhrase, how: Decoding) -> None:
+    """Warns where a clause reads a column: of the problem, one row whatever is sampled (C69)."""
+    fields = {**_FIELDS, ClauseKind.AVOIDING: "avoided_by"}
+    for clause in node.clauses:
+        if clause.value is None or clause.kind in (ClauseKind.STOP_WHEN, ClauseKind.END_WHEN):
+            continue
+        values = fields_in(getattr(how, fields.get(clause.kind, ""), ()))
+        parts = (part for value in values for part in walk(value, pools=False))
+        column = next((part for part in parts if isinstance(part, Column)), None)
+        if column is not None:
+            context.warning(
+                "TTS915",
+                f"`{column.name}` is that of the problem here, the same for every child",
+                clause.value,
+                "`fork problem into n`, then `expand ... by 1`: each copy has its own `index`",
+            )
 
 
 @pool_rule(nodes.ExpandPhrase)
