@@ -39,7 +39,7 @@ _LEADING = re.compile(
     r"[\s*_`$]*(?i:(?:the[ ])?(?:option|choice|answer)[ ]+[*_]{0,4})?"
     r"(?:[(\[](?P<closed>[A-J])[)\]]|(?P<bare>[A-J])(?!\w))[*_`$]{0,4}"
     r"(?:[.:)．]?[*_`$]{0,4}[ \t]*(?=[\r\n]|$)"
-    r"|[ ]+is[ ]+(?:the[ ]+)?(?:correct|right|best|answer)\b"
+    r"|[ ]+is[ ]+(?:the[ ]+)?(?:correct|right|best|answer)\b|,?[ ]+(?:because|since)\b"
     r"|(?P<text>(?:(?(closed)[.:]?|[.:)]))[*_`$]{0,4}[ \t]+\S|．[*_`$]{0,4}[ \t]*\S))"
 )
 # A full stop of full width has its gap in it: "A．5".

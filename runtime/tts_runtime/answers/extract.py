@@ -149,7 +149,8 @@ def _compile_marker(marker: str) -> tuple[re.Pattern[str], str, bool]:
         words = r"\s+".join(re.escape(word) for word in before.split())
         return re.compile(words + r"[\s:*]*", re.IGNORECASE), after.strip(), False
     names = _BOX_SYNONYMS if command[1] in _BOX_SYNONYMS else (command[1],)
-    return re.compile(rf"\\(?:{'|'.join(names)})(?![A-Za-z])\s*"), "", True
+    lost = r"|(?<![A-Za-z\\])boxed(?=\{)" if names is _BOX_SYNONYMS else ""  # the backslash
+    return re.compile(rf"\\(?:{'|'.join(names)})(?![A-Za-z])\s*{lost}"), "", True
 
 
 def _find_marker(text: str, marker: str, ended: bool) -> tuple[int, str] | None:

@@ -72,6 +72,19 @@ _END = re.compile(
 _SURE = re.compile(
     r"\b(?:confidence|certainty)\b[^.,:\n]{0,30}\b(?:in|of|about)\b[^.,:\n]{0,20}$", re.IGNORECASE
 )
+# What is only supposed: "If the answer is 5, then ...", "whether the correct answer is B".
+_SUPPOSED = re.compile(
+    r"\b(?:if|whether|unless|suppose|supposing|assume|assuming)(?:\s+\w+){0,2}\s+$", re.IGNORECASE
+)
+# Signs in words: "minus 3", "negative $3$"; "5 minus 3" and "x minus 3" are differences.
+_SIGN_WORD = re.compile(
+    r"(?<![-\w])(?:negative|(?<![0-9)\]}$%] )(?<!\b[A-Za-z] )minus)\s+(?P<opening>\$|\\\()?"
+    r"(?=\.?[0-9]|(?(opening)\\[dt]?frac))",
+    re.IGNORECASE,
+)
+# "That's 12!" ends a sentence; "There are 5! ways" has a factorial.
+_EXCLAIMED = re.compile(r"[-+$€£]{0,2}[0-9][0-9,.]*%?!+")
+_SENTENCE_BEGINS = re.compile(r"[*_`\"”’)]*(?:\s+(?:[^a-z\s=+*/×·(0-9-]|$)|$)")
 # The answer's sentence continues with what is no part of it.
 _CONTINUATION = re.compile(
     r",\s+(?!and\b|or\b)(?=[A-Za-z]{2})|，(?=[^\W\d_])"
@@ -91,10 +104,11 @@ _VERDICT = re.compile(
 # A quotation mark that the words before it opened.
 _CLOSING = re.compile(r"(\.?)\\?[\"”]")
 _ADVERB = re.compile(
-    r"(?:therefore|thus|hence|then|simply|just|clearly|indeed|given by|equal to|exactly|still|"
+    r"(?:(?:therefore|thus|hence|then|simply|just|clearly|indeed|given by|equal to|exactly|still|"
+    r"(?:i|we) (?:think|believe|guess)(?: that)?|"
     r"(?:(?:the|la|a|die) )?(?:option|choice|letter|opción|opção|alternativa|réponse|letra|lettre"
     r"|lettera|buchstabe)|(?:la|el|le|il|die|o)(?= [(*]*[A-J](?![\w'’]))|"
-    r"it(?:['’]s| is)(?! not)|obviously|found to be|(?:most )?likely|probably)[,:]?\s+",
+    r"it(?:['’]s| is)(?! not)|obviously|found to be|(?:most )?likely|probably)[,:]?\s+)+",
     re.IGNORECASE,
 )
 # "not A but B"
@@ -157,11 +171,13 @@ def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
     for "the answer is correct" takes nothing back. `ended`: whether nothing can follow the text;
     otherwise the phrase's sentence must be complete.
     """
+    text = _signed(text)
     begin = max(0, len(text) - MAXIMUM_PHRASE_TAIL)
     for phrase in list(_PHRASE.finditer(text, begin))[: -MAXIMUM_PHRASES - 1 : -1]:
         if phrase.start() < after:
             return None
-        if _SURE.search(text, max(0, phrase.start() - 80), phrase.start()):
+        place = max(0, phrase.start() - 80), phrase.start()
+        if _SURE.search(text, *place) or _SUPPOSED.search(text, *place):
             continue
         if phrase["json"]:
             answer = _of_json(phrase["json"])
@@ -174,11 +190,26 @@ def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
         if '"' in phrase[0] or "“" in phrase[0]:
             rest = _CLOSING.sub(r"\1", rest, count=1)
         answer, complete = _introduced(rest, re.search(_FIRST, phrase[0]) is not None)
-        if not answer or not (ended or complete):
+        if not answer or not (ended or complete) or _is_question(rest):
             continue
         if after < 0 or _counts(answer):
             return answer
     return None
+
+
+def _signed(text: str) -> str:
+    """The text with signs that are words as signs, everything else in its place."""
+
+    def sign(match: re.Match[str]) -> str:
+        return f"{match['opening'] or ''}-".rjust(len(match[0]))
+
+    return _SIGN_WORD.sub(sign, text)
+
+
+def _is_question(rest: str) -> bool:
+    """Whether a statement is a question that the text goes on from: `5? No, ...`."""
+    end = _END.search(rest)
+    return end is not None and end[0] == "?" and bool(rest[end.end() :].strip())
 
 
 def _is_alone(text: str) -> bool:
@@ -208,6 +239,7 @@ def _of_json(value: str) -> str | None:
 
 def last_answer(text: str) -> str | None:
     """The choice with which a text ends or begins, its result, else its last formula or number."""
+    text = _signed(text)
     choice = concluded_choice(text)
     if choice is not None:
         return choice
@@ -346,6 +378,10 @@ def _runs(text: str, begin: int, end: int) -> list[Item]:
         if any(_VALUE.search(token[0]) for token in current):
             start, stop = current[0].start(), current[-1].end()
             content = _trimmed(piece[start:stop])
+            run = piece[start:stop].strip(_EDGE)
+            if _EXCLAIMED.fullmatch(run) and piece[:start].strip():
+                ends = _SENTENCE_BEGINS.match(piece, stop)
+                content = content.rstrip("!") if ends else content
             if content:
                 runs.append((begin + start, begin + stop, content))
         current.clear()
