@@ -224,3 +224,8 @@ def test_plain_numbers_need_no_sympy_and_hash_seeds_change_nothing() -> None:
         assert process.returncode == 0, process.stderr
         outputs.add(process.stdout)
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("lost", ["\x0crac{1}{2}", "\x08oxed{1/2}", "$\x0crac12$"])
+def test_a_command_whose_backslash_was_read_as_an_escape(lost: str) -> None:
+    assert canonical(lost) == canonical("1/2")

@@ -102,6 +102,11 @@ CHOICES = {"choices": ["12 cm", "a mole", "Mercury", "none of these"]}
         ("choice", "(C), not (B)", "B", False),
         ("choice", "A, B and C", "A", False),
         ("choice", "B．a mole", "B", True),
+        ("choice", "A and C", "AC", True),
+        ("choice", "AC", "A, C", True),
+        ("choice", "(C), (A)", "A, C", True),
+        ("choice", "A", "A, C", False),
+        ("choice", "A, B", "AC", False),
     ],
 )
 def test_right_and_wrong(grader: str, answer: str, gold: str, right: bool) -> None:

@@ -45,6 +45,11 @@ _LEADING = re.compile(
 # A full stop of full width has its gap in it: "A．5".
 _WIDE = re.compile(r"(?<!\w)([A-J])．")
 _FOLLOWING = {"A": "B", "I": "II"}
+# Several choices: what may stand around the letters, and the letters themselves.
+_LIST_MARKS = re.compile(
+    r"\\(?:text[a-z]*|mathrm|mathbf|mathsf|mbox)(?![A-Za-z])|\\ |[${}()\[\]*.]"
+)
+_LETTERS = re.compile(r"[A-J]{2,10}|[A-J](?:\s*(?:[,;/]|\\?&|and\b|,\s*and\b|[、和与])\s*[A-J])+")
 MAXIMUM_LINE = 60
 MAXIMUM_SENTENCE = 300
 # A letter with which a statement begins.
@@ -117,6 +122,20 @@ def read_choice(text: str) -> Choice | None:
     if point in (".", ":") and not match["gap"] and not match["round"]:
         return None
     return Choice(letter, _balanced(content))
+
+
+def several_choices(text: str) -> frozenset[str] | None:
+    """The letters that an answer names as several choices, None for one choice and all else.
+
+    `A, C`, `(A) and (C)`, `\\text{A/C}`, `AC`; of `A or C`, one is not said to be right.
+    """
+    if len(text) > MAXIMUM_LINE:
+        return None
+    letters = _LIST_MARKS.sub(" ", to_latex(text)).strip()
+    if _LETTERS.fullmatch(letters) is None:
+        return None
+    names = re.findall(r"[A-J]", letters)
+    return frozenset(names) if len(set(names)) == len(names) else None
 
 
 def leading_choice(text: str) -> str | None:

@@ -71,7 +71,10 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^<([^<>]*,[^<>]*)>$", r"(\1)"),
         (r"\\left\s*<", "("),
         (r"\\right\s*>", ")"),
-        (r"\\(?:text)?color\s*\{[^{}]*\}|\\(?:bf|rm|it|sf|tt)(?![A-Za-z])|[_^]\{\s*\}", " "),
+        (
+            r"\\(?:text)?color(?:box)?\s*\{[^{}]*\}|\\(?:bf|rm|it|sf|tt)(?![A-Za-z])|[_^]\{\s*\}",
+            " ",
+        ),
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])\s*\.?", ""),
         (
             r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|quad|qquad|thinspace|"
@@ -90,6 +93,10 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"^([^=,;]*)\\over(?![A-Za-z])([^=,;]*)$", r"\\frac{\1}{\2}"),
         (r"\\[dt]binom(?![A-Za-z])", r"\\binom"),
+        (r"\\overrightarrow(?![A-Za-z])", r"\\vec"),
+        (r"\\wedge(?![A-Za-z])", r"\\land"),
+        (r"\\vee(?![A-Za-z])", r"\\lor"),
+        (r"\\neg(?![A-Za-z])", r"\\lnot"),
         (rf"\\(?:{_FONTS})\s*\{{", r"\\text{"),
         (rf"\\(?:{_FONTS})(?![A-Za-z])\s*([A-Za-z])", r"\\text{\1}"),
         (rf"\\(?:{_FONTS})(?![A-Za-z])\s*(?=[0-9])", ""),
@@ -230,7 +237,12 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         # Texts before and after the value.
         (r"^(?:\\text\s*\{\s*)?[A-Za-z][A-Za-z ]{2,30}:\s*\}?\s*(?=[-+.0-9\\$(])(?!.*:)", ""),
-        (r"^\s*(?:=|\\approx(?![A-Za-z])|\\sim(?![A-Za-z])|\\therefore(?![A-Za-z])|:)\s*", ""),
+        (
+            r"^\s*(?:[-=]>|=|:|\\(?:approx|sim|therefore|implies|(?:[Rr]ight|Longright)arrow|to)"
+            r"(?![A-Za-z]))\s*",
+            "",
+        ),
+        (r"(?i)^(?:\\text\s*\{\s*)?(?:minus|negative)\s+\}?\s*(?=[0-9.\\$(])", "-"),
         (
             r"(?i)^(?:\\text\{\s*)?(?:approximately|approx\.?|about|roughly|约|大约|答案[是为:]*|"
             r"(?:the )?(?:final )?answer(?: is|:)|ans(?:wer)?\s*[:=])\s*(?:\}\s*)?"
@@ -266,6 +278,9 @@ _PLAIN_SET = re.compile(
 )
 _COMMA_SPACE = re.compile(r"(?<=[0-9]),\s+(?=[0-9]{3}(?![0-9]))")
 _SPACE = re.compile(r"\s+")
+# Commands whose backslash was read as an escape of JSON or Python: `\f` of `\frac`.
+_ESCAPES = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\v": r"\v"}
+_UNESCAPED = re.compile(r"\a(?=lpha|ngle|pprox)|\x08(?=oxed|egin|inom|eta|ar)|\f(?=rac)|\v(?=ec)")
 # A space that separates neither two words nor two numbers means nothing ("2 e5" is not "2e5").
 _LOOSE_SPACE = re.compile(r"(?<![A-Za-z0-9]) | (?![A-Za-z0-9\x00])|(?<=[0-9]) (?=[A-DF-Za-df-z])")
 _TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
@@ -294,6 +309,7 @@ def unit_of(text: str) -> str:
 
 
 def _settle(text: str, dropped: list[str]) -> str:
+    text = _UNESCAPED.sub(lambda match: _ESCAPES[match[0]], text)
     start = _SPACE.sub(" ", text).strip()
     current = start
     for _ in range(_MAXIMUM_ROUNDS):

@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from tts_runtime.answers.choice import read_choice
+from tts_runtime.answers.choice import read_choice, several_choices
 from tts_runtime.answers.clean import clean, unit_of
 from tts_runtime.answers.forms import canonical
 from tts_runtime.answers.names import NAME, is_constant
@@ -23,11 +23,15 @@ _WHOLE = re.compile(r"-?[0-9]{1,12}")
 _PERCENT = re.compile(r"\\?%|percent|pct")
 _BASE = re.compile(r"(-?[0-9][0-9A-F]*|[A-F][0-9A-F]*)_\{[0-9]+\}")
 _DECIMAL_COMMA = re.compile(r"-?(?:0,[0-9]+|[1-9][0-9]*,(?:[0-9]{2}|[0-9]{4,}))")
+_GROUPED_COMMA = re.compile(r"-?[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]+")
 _DECIMAL = re.compile(r"(?<![0-9])[0-9]*\.([0-9]+)|[0-9][eE]-?[0-9]")
 _PLAIN_COMMA = re.compile(r"(?:[A-Za-z]=)?-?[0-9]+,[0-9]+")
 _POINT = re.compile(r"[A-Z]'?(\(.+,.+\))")
 # What contests ask for: "Find m + n."
 _SUM = re.compile(r"[A-Za-z](?:\+[A-Za-z])+=(.+)")
+# Not times of the day: `10:05`.
+_RATIO = re.compile(r"([1-9][0-9]*):([1-9][0-9]*)")
+_QUOTIENT = re.compile(r"([0-9]+)/([0-9]+)")
 _COLLECTIONS = (StructureKind.LIST, StructureKind.SET, StructureKind.UNION)
 
 
@@ -56,12 +60,18 @@ def _grade(answer: str, gold: str) -> bool:
             return True
     if all(map(_WHOLE.fullmatch, (answer, gold))):
         return int(answer) == int(gold)
+    several = several_choices(answer), several_choices(gold)
+    # Of the two, one must be a list: `A/C` and `C/A` are quotients.
+    if None not in several and any("," in text or "and" in text for text in (answer, gold)):
+        return several[0] == several[1]
     if contradict(unit_of(answer), unit_of(gold)):
         return False
     forms = canonical(answer), canonical(gold)
     if forms[0] == forms[1]:
         return True
     if _percent_value(answer, gold) or _percent_value(gold, answer):
+        return True
+    if _same_ratio(*forms) or _same_ratio(*reversed(forms)):
         return True
     gold_base = _BASE.fullmatch(forms[1])
     if gold_base is not None:
@@ -91,7 +101,17 @@ def _as_asked(written: str, answer: str, gold: str) -> str:
 
 def _structure(cleaned: str) -> Structure:
     # On the continent the comma is the decimal point.
+    if _GROUPED_COMMA.fullmatch(cleaned):
+        return read(cleaned.replace(".", "").replace(",", "."))
     return read(cleaned.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cleaned) else cleaned)
+
+
+def _same_ratio(ratio: str, fraction: str) -> bool:
+    """Whether `2:3` is given as the fraction `2/3`."""
+    parts, quotient = _RATIO.fullmatch(ratio), _QUOTIENT.fullmatch(fraction)
+    if parts is None or quotient is None:
+        return False
+    return int(parts[1]) * int(quotient[2]) == int(parts[2]) * int(quotient[1])
 
 
 def _percent_value(percent: str, plain: str) -> bool:

@@ -111,6 +111,7 @@ _SLASHED = re.compile(r"(?<![\w)}])\^\{([0-9]+)\}[⁄/∕]_\{([0-9]+)\}")
 # The wide point has its gap in itself; between digits it is a decimal point.
 _WIDE_POINT = re.compile(r"(?<=[^\W\d_])．|．(?!\d)")
 _ROOT_OF = re.compile(r"(?<![\w)}])([³⁴])√")
+_RING = re.compile(r"(?<=[0-9])\s?∘")  # of a composition elsewhere
 _MARKS = "™℠ªº"  # superscripts in name only
 
 
@@ -120,7 +121,7 @@ def to_latex(text: str) -> str:
         return text
     text = _ROOT_OF.sub(lambda match: "∛" if match[1] == "³" else "∜", text)
     text = _SLASHED.sub(r"\\frac{\1}{\2}", _scripts(_AREA.sub(r" \\text{\1}", text)))
-    text = _WIDE_POINT.sub(". ", text).translate(_TABLE)
+    text = _RING.sub("°", _WIDE_POINT.sub(". ", text)).translate(_TABLE)
     text = unicodedata.normalize("NFKC", text).translate(_TABLE)
     if not text.isascii():
         text = "".join(map(_digit, text))

@@ -137,7 +137,9 @@ def date_key(text: str) -> str | None:
 _CANONICAL = re.compile(r"-?[0-9]+(?:/[0-9]+)?")
 _REPEATING = re.compile(
     r"(?<![0-9.])(?P<whole>[0-9]{0,40})\.(?P<fixed>[0-9]{0,40})"
-    r"(?:\\(?:overline|bar|dot)\s*\{\s*(?P<braced>[0-9]{1,40})\s*\}|\\(?:overline|bar|dot)\s*(?P<one>[0-9])"
+    r"(?:(?:\\(?:overline|bar|dot)\s*\{\s*(?P<braced>[0-9]{1,40})\s*\}"
+    r"|\\(?:overline|bar|dot)\s*(?P<one>[0-9]))"
+    r"(?P<more>(?:[0-9]{0,40}\\dot\s*(?:[0-9]|\{\s*[0-9]\s*\})){0,40})"  # over the last digit, too
     r"|\((?P<round>[0-9]{1,40})\)|(?P<dots>\\[lc]?dots(?![A-Za-z])|\.\.\.+))"
 )
 _PERIOD = re.compile(r"([0-9])\1\1+$|([0-9]{2,6}?)\2+$")
@@ -150,6 +152,8 @@ def repeating_decimals(text: str) -> str:
 
     def fraction(match: re.Match[str]) -> str:
         fixed, period = match["fixed"], match["braced"] or match["one"] or match["round"]
+        if match["more"]:
+            period += re.sub(r"[^0-9]", "", match["more"])
         if period is None:
             repeated = _PERIOD.search(fixed)
             if repeated is None:

@@ -10,11 +10,19 @@ _ONES = re.findall(
 _TENS = re.findall(r"\S+", "twenty thirty forty fifty sixty seventy eighty ninety")
 _PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5}
 _FRACTION = re.compile(rf"({'|'.join(_ONES[1:10])})[ -]({'|'.join(_PARTS)})s?")
-_NUMBERS = {name: str(value) for value, name in enumerate(_ONES)}
-for _at, _ten in enumerate(_TENS, start=2):
-    _NUMBERS[_ten] = str(10 * _at)
-    for _one, _name in enumerate(_ONES[1:10], start=1):
-        _NUMBERS[f"{_ten} {_name}"] = str(10 * _at + _one)
+_VALUES = {name: value for value, name in enumerate(_ONES)}
+_VALUES |= {name: 10 * value for value, name in enumerate(_TENS, start=2)}
+_SCALES = {"trillion": 10**12, "billion": 10**9, "million": 10**6, "thousand": 10**3}
+_DIGIT = rf"(?:{'|'.join(_ONES[1:10])})"
+_BELOW_HUNDRED = rf"(?:(?:{'|'.join(_TENS)})(?: {_DIGIT})?|(?:{'|'.join(_ONES[1:])}))"
+_BELOW_THOUSAND = (
+    rf"(?:(?:{_DIGIT}|an?) hundred(?:(?: and)? {_BELOW_HUNDRED})?|{_BELOW_HUNDRED}|an?(?= [tmb]))"
+)
+_WHOLE = re.compile(
+    "".join(rf"(?:(?P<{scale}>{_BELOW_THOUSAND}) {scale}(?: |$))?" for scale in _SCALES)
+    + rf"(?:(?:(?<= )and )?(?P<rest>{_BELOW_THOUSAND}))?"
+)
+_SIGNED = re.compile(r"(?:minus|negative) (?=[a-z])")
 _SAME = {
     "dne": "does not exist",
     "no solutions": "no solution",
@@ -25,12 +33,35 @@ _ARTICLE = re.compile(r"(?:(?:an?|the) )+(?=[a-z]{3}|[a-z]{1,2}-[a-z])")
 
 
 def number_of(text: str) -> str | None:
-    """`twenty-one` as `21`, `two thirds` as `2/3`, None for all other words."""
+    """`twenty-one` as `21`, `minus two thirds` as `-2/3`, None for all other words."""
     text = text.strip().lower()
+    sign = _SIGNED.match(text)
+    if sign is not None:
+        value = number_of(text[sign.end() :])
+        return f"-{value}" if value is not None and value[0] != "-" else None
     fraction = _FRACTION.fullmatch(text)
     if fraction is not None:
-        return f"{_NUMBERS[fraction[1]]}/{_PARTS[fraction[2]]}"
-    return _NUMBERS.get(text.replace("-", " "))
+        return f"{_VALUES[fraction[1]]}/{_PARTS[fraction[2]]}"
+    if text == "zero":
+        return "0"
+    whole = _WHOLE.fullmatch(" ".join(re.split(r"[\s,-]+", text))) if text else None
+    if whole is None:
+        return None
+    groups = whole.groupdict()
+    return str(
+        sum(_value(groups[name] or "") * scale for name, scale in _SCALES.items())
+        + _value(groups["rest"] or "")
+    )
+
+
+def _value(words: str) -> int:
+    """The value of a number below a thousand by name."""
+    hundreds, hundred, rest = words.rpartition("hundred")
+    value = sum(_VALUES.get(word, 0) for word in rest.split())
+    leading = hundreds.strip() or ("" if hundred else rest.strip())
+    if leading in ("a", "an"):
+        return value + (100 if hundred else 1)
+    return value + (100 * _VALUES[leading] if hundred else 0)
 
 
 def plain_words(text: str) -> str:

@@ -134,20 +134,25 @@ async def number_of(text: str) -> Fraction | None:
 
 
 class ChoiceGrader(Grader):
-    """The letter of the gold choice, or that choice's text (field `choices`)."""
+    """The letter of the gold choice, or that choice's text (field `choices`); of several, all."""
 
     every_candidate = True
 
     async def grade(self, submission: Submission) -> Grade:
         """Whether both name one choice."""
+        from tts_runtime.answers.choice import several_choices
+
         gold = submission.problem.answer
         assert gold is not None
         listed = submission.problem.fields.get("choices")
         choices = [str(each) for each in listed] if isinstance(listed, list | tuple) else []
         expected = letter_of(gold, choices)
-        if expected is None:
-            return Grade(None, f"the gold answer {gold[:60]!r} is no choice", "gold")
         answer = submission.answer
+        if expected is None:
+            several = several_choices(gold)
+            if several is None:
+                return Grade(None, f"the gold answer {gold[:60]!r} is no choice", "gold")
+            return Grade(answer is not None and several_choices(answer) == several)
         return Grade(answer is not None and letter_of(answer, choices) == expected)
 
 
