@@ -64,9 +64,11 @@ class _HumanEval(Layout):
         return all(isinstance(row.get(name), str) for name in ("prompt", "test", "entry_point"))
 
     def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        # Longer than those in the docstring, which would end the block.
+        fence = max(re.findall(r"`{3,}", row["prompt"]), key=len, default="``") + "`"
         text = (
             "Complete this Python function. Write the whole function in a code block.\n\n"
-            f"```python\n{row['prompt'].rstrip()}\n```"
+            f"{fence}python\n{row['prompt'].rstrip()}\n{fence}"
         )
         return {"problem": text, "answer": None, **row, "canonical_solution": None}
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tts_runtime.engines.sandbox.box import ProgramResult
-from tts_runtime.engines.sandbox.programs import continued, definition, program_in, reply_of
+from tts_runtime.engines.sandbox.programs import (
+    continued,
+    definition,
+    program_in,
+    reply_of,
+    with_functions,
+)
+
+F = "\ndef f():\n    1\n"
+FENCED = 'def f():\n    """So:\n    ```\n    f()\n    ```\n    """\n    return 1'
 
 
 @pytest.mark.parametrize(
@@ -50,10 +59,32 @@ def test_the_last_python_block_is_the_program(text: str, program: str) -> None:
         ("```py\nf = g\n```\n```py\nf == 1\n```", "f = g"),
         ("```py\nf = lambda n: f(n)\n```\n```py\nf = f(1)\n```", "f = lambda n: f(n)"),
         ("def f(): 1\n```\nSo:\n```py\nf()\n```", "def f(): 1"),
+        # Fences in a docstring; no fences at all.
+        (f"```py\n{FENCED}\n```\nDone.", FENCED),
+        ("Here is it:\nX = 1\nimport re\n" + F + "\nIt returns one.", "X = 1\nimport re\n" + F),
+        ("Sure! Here you go:\n\nCode:\n" + F + "\nExplanation:\n- f is one", F),
+        ("X = 1\n" + F + "\nprint(f())\nx = f()", "X = 1\n" + F + "\nprint(f())\nx = f()"),
+        ("# Of one\n" + F + "\n# That is all of it", "# Of one\n" + F + "\n# That is all of it"),
+        (F + 'S = """\nIt returns one.\n"""', F + 'S = """\nIt returns one.\n"""'),
     ],
 )
 def test_the_last_block_that_defines_the_function_is_the_program(text: str, program: str) -> None:
     assert program_in(text, "f") == program
+
+
+@pytest.mark.parametrize(
+    ("program", "added"),
+    [
+        ("class Solution:\n    def f(self):\n        return 1", "\n\nf = Solution().f\n"),
+        ("import re\nclass A:\n    x = 1\n\n    @staticmethod\n    def f(): 1", "\n\nf = A().f\n"),
+        ("class A:\n    def f(self): 1\n\nf = A().f", ""),
+        ("class A:\n    def f(self): 1\n\ndef f(): 2", ""),
+        ("def g():\n    def f(): 1", ""),
+        ("class A:\n    def g(self): 1", ""),
+    ],
+)
+def test_a_method_that_tests_call_as_a_function_is_one(program: str, added: str) -> None:
+    assert with_functions(program, "f") == program + added
 
 
 @pytest.mark.parametrize(

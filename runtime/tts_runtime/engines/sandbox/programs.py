@@ -11,6 +11,18 @@ from tts_runtime.engines.sandbox.box import ProgramResult
 
 _FENCE: Final = re.compile(r"(`{3,}|~{3,})\s*([^\s`]*)")
 _PYTHON: Final = ("python", "python3", "py", "py3")
+#: A fence that stands deeper than its opening by so much is part of the code, as in Markdown.
+_DEEPER: Final = 4
+#: Lines that begin a program, and lines of words about one.
+_BEGINS_CODE: Final = re.compile(
+    r"(?:async[ ]+)?(?:def|class)[ ]+\w|import[ ]+\w|from[ ]+[\w.]+[ ]+import|@\w"
+)
+_WORDS: Final = re.compile(
+    r"(?!(?:def|class|import|from|if|elif|else|for|while|with|try|except|finally|return|assert"
+    r"|raise|del|global|async|await|match|case|lambda|not|yield|print|pass)\b)(?:[-*>][ ]+)?"
+    r"[A-Za-z](?:[\w ]*[:!.]$"
+    r"|[\w'’`]*(?:\(\))?[,:!.]?[ ]+(?:[\w'’`]+[,:]?[ ]+)?[a-z`][\w'’`]*[^=]*$)"
+)
 #: Characters of error output to show, from its end.
 _ERRORS_SHOWN: Final = 2000
 #: Control characters, but for tabs and line breaks.
@@ -39,7 +51,8 @@ def program_in(text: str, *functions: str) -> str:
     for line in text.split("\n"):
         stripped = line.strip()
         opened = _FENCE.match(stripped)
-        if fence and stripped.startswith(fence) and not stripped.strip(fence[0]):
+        closes = fence and stripped.startswith(fence) and not stripped.strip(fence[0])
+        if closes and _indent(line) - margin < _DEEPER:
             fence = ""
         elif opened and (not fence or (_begins(opened, fence) and _indent(line) <= margin)):
             fence, margin = opened[1], _indent(line)
@@ -49,7 +62,7 @@ def program_in(text: str, *functions: str) -> str:
         elif not blocks:
             before.append(line)
     if not blocks:
-        return text
+        return _without_words(text) if definition(text, *functions) else text
     kinds = [kind for kind, _ in blocks]
     best = [kind for kind in kinds if kind in _PYTHON] or [kind for kind in kinds if not kind]
     programs = [dedent("\n".join(lines)) for kind, lines in blocks if kind in best or not best]
@@ -63,6 +76,39 @@ def program_in(text: str, *functions: str) -> str:
         if functions and definition(rest, *functions):
             return rest
     return (defining or programs)[-1]
+
+
+def _without_words(text: str) -> str:
+    """A program without fences, without the words before and behind it."""
+    lines = text.split("\n")
+    words = [at for at, line in enumerate(lines) if _WORDS.match(line)]
+    if not words:
+        return text
+    code = next((at for at, line in enumerate(lines) if _BEGINS_CODE.match(line)), 0)
+    begin = max((at + 1 for at in words if at < code), default=0)
+    for end in words:
+        before = "\n".join(lines[begin:end])
+        # A line of words may be one of a text in quotes.
+        if end > code and before.count('"""') % 2 == before.count("'''") % 2 == 0:
+            return before
+    return "\n".join(lines[begin:])
+
+
+def with_functions(program: str, *names: str) -> str:
+    """The program, with those of these functions that it has as methods of a class, as functions.
+
+    Models that have seen LeetCode write `class Solution`; tests call the function itself.
+    """
+    for name in names:
+        method = re.search(rf"^[ \t]+(?:async[ ]+)?def[ ]+{re.escape(name)}\b", program, re.M)
+        if method is None or re.search(
+            rf"^(?:async[ ]+|def[ ]+|class[ ]+)*{re.escape(name)}\b", program, re.M
+        ):
+            continue
+        heads = re.findall(r"^(?:class[ ]+(\w+)|\S)", program[: method.start()], re.M)
+        if heads and heads[-1]:
+            program = f"{program.rstrip()}\n\n{name} = {heads[-1]}().{name}\n"
+    return program
 
 
 def _begins(opened: re.Match[str], fence: str) -> bool:

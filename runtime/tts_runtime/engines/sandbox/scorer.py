@@ -22,7 +22,12 @@ from tts_lang.diagnostics import did_you_mean
 from tts_lang.explain.models import Model
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
 from tts_runtime.engines.sandbox.box import Sandbox, SandboxOptions
-from tts_runtime.engines.sandbox.programs import continued, definition, program_in
+from tts_runtime.engines.sandbox.programs import (
+    continued,
+    definition,
+    program_in,
+    with_functions,
+)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -216,8 +221,9 @@ def _parts(request: ScoreRequest, scripts: Sequence[str]) -> tuple[str, str]:
     the program after all of the prompt, if it is the rest of that function."""
     entry = request.fields.get("entry_point")
     if not isinstance(entry, str):
-        return "", program_in(request.text, *_called(scripts))
-    program = program_in(request.text, entry)
+        names = _called(scripts)
+        return "", with_functions(program_in(request.text, *names), *names)
+    program = with_functions(program_in(request.text, entry), entry)
     prompt = request.fields.get("prompt")
     prompt = prompt if isinstance(prompt, str) else request.problem
     imported = re.search(
