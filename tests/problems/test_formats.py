@@ -408,6 +408,19 @@ def test_a_mapped_field_may_be_empty_or_missing_in_some_rows(tmp_path: Path) -> 
     assert [problem.answer for problem in load_problems(path, names=names)] == [None, None]
 
 
+def test_blank_rows_of_a_spreadsheet_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("problem,answer\n,\nq,5\n , \nr,6\n,\n")
+    assert [problem.answer for problem in load_problems(path)] == ["5", "6"]
+
+
+def test_the_parts_of_an_answer_that_is_an_object_are_named(tmp_path: Path) -> None:
+    row = {"question": "q", "answer": {"value": "5", "aliases": ["five"]}}
+    with pytest.raises(ProblemFileError, match=r"`--fields answer=answer\.value`"):
+        one(row, tmp_path)
+    assert one(row, tmp_path, field_names(["answer=answer.value"])).answer == "5"
+
+
 def test_a_part_of_a_message_that_is_no_text_is_named(tmp_path: Path) -> None:
     parts = [{"type": "text", "text": "q"}, {"type": "image_url", "image_url": {"url": "x"}}]
     with pytest.raises(ProblemFileError, match="has a part that is no text: 'image_url'"):
@@ -439,6 +452,8 @@ def test_sets_of_programs(tmp_path: Path) -> None:
         "test_imports": [],
         "test_list": ["assert one() == 1"],
     }
+    fenced = 'def one():\n    """So:\n    ```\n    one()\n    ```\n    """\n'
+    assert f"````python\n{fenced}````" in one({**humaneval, "prompt": fenced}, tmp_path).text
     problem = one(mbpp, tmp_path)
     assert (problem.id, problem.answer) == ("2", None)
     assert "assert one() == 1" in problem.text

@@ -8,8 +8,10 @@ the gold answer means; the problem's text has the letters A, B, C, ... in their 
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final
@@ -23,6 +25,12 @@ _LABELLED: Final = re.compile(r"[(\[]?([A-Za-z])(?: ?[)\]]|[.:](?![A-Za-z]))\s*(
 _BARE_LABEL: Final = re.compile(
     r"(?:(?i:option|choice)[ _-]?)?[(\[]?([A-Za-z]|\d{1,2})[)\].:]?",
 )
+#: Texts as Python and JSON write them.
+_ESCAPE: Final = r"""\\[\\'"]|\\u[0-9a-fA-F]{4}"""
+QUOTED: Final = rf"""(?:'(?:[^'\\\n]|{_ESCAPE})*'|"(?:[^"\\\n]|{_ESCAPE})*")"""
+#: Lists of texts as NumPy and pandas write them.
+_ARRAY: Final = re.compile(r"\barray\((\[[^\[\]]*\]), dtype=object\)")
+_SPACED: Final = re.compile(rf"\[\s*{QUOTED}(?:\s+{QUOTED})+\s*\]")
 #: Names of a choice's text and label in an object of its own.
 _TEXTS: Final = ("text", "value", "content", "option", "choice")
 _LABELS: Final = ("label", "key", "id", "letter")
@@ -135,10 +143,7 @@ def choices_in(value: object) -> Choices | None:
     if isinstance(value, str):
         if not value.strip().startswith(("[", "{")):
             return _of_text(value)
-        try:
-            value = ast.literal_eval(value.strip())  # how tables write lists
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            return None
+        value = _written(value.strip())
     texts, labels = _filled(*_texts_and_labels(value))
     if not 2 <= len(texts) <= len(ascii_uppercase):
         return None
@@ -152,6 +157,21 @@ def choices_in(value: object) -> Choices | None:
             order.sort(key=lambda place: run.index(labels[place]))
             break
     return _without_labels([written[place] for place in order], [labels[place] for place in order])
+
+
+def _written(text: str) -> object:
+    """The list or object that a table holds as text: JSON's, Python's, NumPy's `['x' 'y']`, or what
+    pandas makes of a column of Parquet, `{'text': array(['x', 'y'], dtype=object)}`.
+
+    None if it is none of them.
+    """
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
+    text = _ARRAY.sub(lambda match: match[1], text)
+    text = _SPACED.sub(lambda match: re.sub(rf"({QUOTED})\s+(?={QUOTED})", r"\1, ", match[0]), text)
+    with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+        return ast.literal_eval(text)
+    return None
 
 
 def columns(row: Mapping[str, Any], gold: object) -> dict[str, Any] | None:
@@ -265,16 +285,21 @@ def _without_labels(written: list[str], labels: Sequence[str] = ()) -> Choices:
 
 
 def _of_text(text: str) -> Choices | None:
-    """The choices of one text, each behind its label; None if it is not plain which these are."""
-    first = re.match(r"\s*([(\[]?)([Aa])( ?[)\]]|[.:])", text)
+    """The choices of one text, each behind its label, or with a `|` or line break between two; None
+    if it is not plain which these are."""
+    first = re.match(r"\s*([(\[]?)([Aa1])( ?[)\]]|[.:])", text)
     if first is None:
-        return None
+        texts = [piece.strip() for piece in re.split(r"\|" if "|" in text else r"\n", text.strip())]
+        lines = all(texts) and not any(each.endswith(":") for each in texts)
+        return Choices(texts) if 1 < len(texts) <= len(ascii_uppercase) and lines else None
     before, after = re.escape(first[1]), re.escape(first[3])
-    label = "[A-Z]" if first[2] == "A" else "[a-z]"
-    pieces = re.split(rf"(?<!\S){before}({label}){after}", text)
-    letters, texts = (
-        "".join(pieces[1::2]).upper(),
-        [piece.strip(" \t\r\n,;") for piece in pieces[2::2]],
-    )
-    in_order = letters == ascii_uppercase[: len(texts)]
-    return Choices(texts) if len(texts) > 1 and in_order and all(texts) else None
+    label = {"A": "[A-Z]", "a": "[a-z]", "1": "[0-9]{1,2}"}[first[2]]
+    pieces = re.split(rf"(?<!\S){before}({label}){after}(?!\d)", text)
+    labels, texts = pieces[1::2], [piece.strip(" \t\r\n,;|") for piece in pieces[2::2]]
+    if len(texts) < 2 or not all(texts):
+        return None
+    if first[2] == "1":
+        return (
+            Choices(texts, labels) if labels == [str(n + 1) for n in range(len(labels))] else None
+        )
+    return Choices(texts) if "".join(labels).upper() == ascii_uppercase[: len(texts)] else None

@@ -6,7 +6,8 @@ is used, capitals and `_` apart (`FieldNames` overrides them). A gold answer may
 * an answer's field: a number stands for itself (`27.0` is `27`), a list for all its members, also
   as tables write it, `['5', '7']`;
 * a text that ends in `#### 18`: what follows (GSM8K);
-* a worked solution: what it boxes. A solution that boxes nothing gives no gold answer;
+* a text or a worked solution with a box: what it boxes. A solution without one gives no gold
+  answer;
 * where the row has no such field, `answers` with one member, `reward_model` (verl), or the reply
   to the problem, which is a worked solution.
 
@@ -26,7 +27,7 @@ from typing import Any, Final
 from tts_lang.diagnostics import did_you_mean
 from tts_runtime.answers import extract_answer
 from tts_runtime.binding import Messages
-from tts_runtime.problems.choices import choices_in, columns, labels
+from tts_runtime.problems.choices import QUOTED, choices_in, columns, labels
 from tts_runtime.problems.layouts import LAYOUTS
 from tts_runtime.problems.model import BadRowError, Problem, json_type
 
@@ -36,11 +37,9 @@ _CHOICES: Final = ("choices", "options", "endings")
 #: Roles of messages by their other names: OpenAI's, ShareGPT's.
 _ROLES: Final = {"developer": "system", "human": "user", "gpt": "assistant"}
 #: Texts in brackets, as Python and JSON write them, with a comma between two.
-_ESCAPE: Final = r"""\\[\\'"]|\\u[0-9a-fA-F]{4}"""
-_QUOTED: Final = rf"""(?:'(?:[^'\\\n]|{_ESCAPE})*'|"(?:[^"\\\n]|{_ESCAPE})*")"""
-_LIST: Final = re.compile(rf"\s*\[\s*{_QUOTED}(?:\s*,\s*{_QUOTED})*\s*\]\s*")
+_LIST: Final = re.compile(rf"\s*\[\s*{QUOTED}(?:\s*,\s*{QUOTED})*\s*\]\s*")
 #: Where rows with choices have the gold answer, if in no field of an answer.
-_GOLD_CHOICE: Final = ("correct", "label", "cop", "answer_idx")
+_GOLD_CHOICE: Final = ("correct", "label", "cop", "answer_idx", "correct_option")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +67,14 @@ class FieldNames:
         "instruction",
         "problem_text",
         "question_text",
+        "question_stem",
+        "question_content",
+        "original_text",
         "messages",
         "conversations",
         "text",
         "ctx",
+        "sentence",
     )
     answer: tuple[str, ...] = (
         "answer",
@@ -90,6 +93,11 @@ class FieldNames:
         "target",
         "answer_key",
         "answerkey",
+        "short_answer",
+        "output_answer",
+        "final_ans",
+        "ans",
+        "golden",
         _SOLUTION,
     )
 
@@ -146,7 +154,8 @@ def problem_of(row: Mapping[str, Any], default_id: str, names: FieldNames) -> Pr
         listed = by_column = columns(others, _value(row, gold_name) or answer)
     choices = choices_in(listed)
     if choices is not None:
-        if by_column is not None and gold_name is not None:
+        from_one = by_column is not None or choices.labels[:1] == ["1"]
+        if gold_name is not None and (from_one or plain_name(gold_name) in _GOLD_CHOICE):
             choices.check_index(row[gold_name], gold_name)
         answer = choices.letter(answer, _value(row, answer_name))
         if answer is None:
@@ -354,8 +363,12 @@ def _answer(value: object, name: str) -> str | None:
         parts = [_answer(each, name) for each in value]
         return ", ".join(part for part in parts if part) or None
     if not isinstance(value, str):
+        part = next(iter(value), None) if isinstance(value, Mapping) else None
+        hint = (
+            "" if part is None else f"; one of its parts may be it: `--fields answer={name}.{part}`"
+        )
         raise BadRowError(
-            f"the field {name!r} must be a text or a number, not a JSON {json_type(value)}"
+            f"the field {name!r} must be a text or a number, not a JSON {json_type(value)}{hint}"
         )
     members = _members(value)
     if members is not None:
@@ -365,7 +378,9 @@ def _answer(value: object, name: str) -> str | None:
         return final.strip() or None
     if plain_name(name) == _SOLUTION:
         return extract_answer(value, finish="cut")
-    return value.strip() or None
+    # Some sets have the worked solution here, too.
+    boxed = extract_answer(value, finish="cut") if r"\boxed" in value else None
+    return boxed or value.strip() or None
 
 
 def _members(text: str) -> list[str] | None:

@@ -330,8 +330,8 @@ def _csv(path: Path, content: bytes, delimiter: str | None) -> Iterator[FileRow]
     try:
         for values in reader:
             line = before + reader.line_num + 1
-            if not values:
-                continue
+            if not any(map(str.strip, values)):
+                continue  # a blank line, also as spreadsheets write it: `,,`
             if names is None:
                 names = [name.strip() for name in values]
                 _refuse_twice(names, "the heading has")
