@@ -51,6 +51,13 @@ json: true
     assert all(row["params"]["n"] == 2 for row in rows)
 
 
+def test_numbers_of_a_file_are_read_as_the_command_line_reads_them(tts_run: Command) -> None:
+    [row] = tts_run.json("majority", *config("seed: 010\nlimit: 2\nset: {n: 012}\n"))
+    assert (row["seeds"], row["params"]) == ([10], {"n": 12})
+    code, _, err = tts_run("majority", *config("seed: 1:30\n"))
+    assert (code, "1:30" in err) == (2, True)
+
+
 def test_options_of_pairs_are_merged_by_name(
     tts_run: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

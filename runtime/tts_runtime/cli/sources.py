@@ -242,7 +242,8 @@ def _switch(text: str, place: str) -> str:
 
 
 class _UniqueLoader(yaml.SafeLoader):
-    """Refuses a key that occurs twice, of which YAML would keep the last."""
+    """Refuses a key that occurs twice, of which YAML would keep the last; numbers stay as written,
+    where YAML would take `010` for eight and `1:30` for ninety."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -250,3 +251,11 @@ class _UniqueLoader(yaml.SafeLoader):
         if twice:
             raise yaml.YAMLError(f"`{twice[0]}` is given twice")
         return super().construct_mapping(node, deep)
+
+
+def _as_written(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    return str(loader.construct_scalar(node))
+
+
+for _kind in ("int", "float", "timestamp"):
+    _UniqueLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _as_written)
