@@ -54,6 +54,7 @@ _NUMBER_NAMES = [
     "sixteen",
 ]
 _INNER = r"((?:[^{}]|\{[^{}]*\})*)"
+_ORDER = r"(?:<|>|\\[lg]e(?:q|qslant)?(?![A-Za-z]))"
 _GROUP = r"(?:[ ~'_]|\\[,;:! ]|\\thinspace(?![A-Za-z]))"
 
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -203,6 +204,12 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\s*(?:\\text\{\s*)?\(?\s*base[ -]?(?:\s*\})?\s*([0-9]{1,2})\)?\s*\}?$", r"_{\1}"),
         (r"_\{\s*\(([0-9]{1,2})\)\s*\}", r"_{\1}"),
         (r"^([-+]?)\s*[({]\s*([-+]?[0-9A-F]+)\s*[)}]\s*(?=_\{?[0-9])", r"\1\2"),
+        # Either of two inequalities; of those with a comma or "and", both hold.
+        (
+            rf"^([^,;]*{_ORDER}[^,;]*?)\s*(?:\\text\{{\s*or\s*\}}|(?<![A-Za-z])or(?![A-Za-z])"
+            rf"|\\(?:lor|vee)(?![A-Za-z])|或)\s*(?=[^,;]*{_ORDER})",
+            r"\1\\cup ",
+        ),
         # Words between several answers.
         (
             r"(?<=[0-9)}\]!])\s*,?\s*(?:\\text\{\s*,?\s*(?:and|or|y|und|et)\s*,?\s*\}"

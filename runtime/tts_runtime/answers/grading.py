@@ -138,8 +138,10 @@ def same(left: Structure, right: Structure) -> bool:
         rows, matrix = (left, right) if left.kind is StructureKind.TUPLE else (right, left)
         return rows.text == "[]" and _in_order(rows.items, matrix.items)
     if kinds == {StructureKind.TUPLE, StructureKind.LIST}:
-        # Without brackets, but in order.
-        return "()" in (left.text, right.text) and _in_order(left.items, right.items)
+        # Without brackets, but in order. `[1,2]` may be an interval, `[1,2,3]` is none.
+        brackets = left.text or right.text
+        listed = brackets == "()" or (brackets == "[]" and len(left.items) != 2)
+        return listed and _in_order(left.items, right.items)
     if len(kinds) > 1 or left.text != right.text:
         return False
     return bool(left.items) and _in_order(left.items, right.items)

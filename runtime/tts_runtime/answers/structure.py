@@ -43,6 +43,7 @@ _EVENT = re.compile(r"^P\([^()]*\)")
 _BINDS = re.compile(r"=|\\(?:in|ni|notin)(?![A-Za-z])")
 _BOUND = re.compile(r"(?:<|>|\\(?:le|ge|ne)(?![A-Za-z]))")
 _HALF_LINE = re.compile(r"\\mathbb\{R\}\^\{?([+-])\}?")
+_BOUNDED_LINE = re.compile(r"\\mathbb\{R\}_\{((?:<|>|\\[lg]e)\s*0)\}")
 _ORDER = re.compile(r"<|>|\\[lg]e(?![A-Za-z])")
 _DISTANCE = re.compile(r"\|([^|]+)\|\s*(<|>|\\[lg]e(?![A-Za-z]))([^|<>]+)")
 _QUANTIFIED = re.compile(r"\\(?:forall|exists|Rightarrow|implies|iff|pmod|bmod|mod)(?![A-Za-z])")
@@ -79,6 +80,9 @@ def _read(text: str) -> Structure:
         return _scalar(text)
     if text in (REALS, "R") or _ALL_REALS.fullmatch(text.lower()):
         return interval("(", r"-\infty", r"\infty", ")") if text != "R" else _scalar(text)
+    bounded = _BOUNDED_LINE.fullmatch(text)
+    if bounded is not None:
+        return _read(f"x{bounded[1]}")
     half = _HALF_LINE.fullmatch(text)
     if half is not None:
         return interval("(", *(("0", r"\infty") if half[1] == "+" else (r"-\infty", "0")), ")")
