@@ -80,7 +80,7 @@ _REMARK = re.compile(
 # The last sentence of a reply: "So option C is correct.", "It must be (B)", "My choice: B".
 _NAMED = rf"{_MARKS}(?:[(\[（](?P<closed>[A-J])[)\]）]|(?P<bare>[A-J])\)?(?![\w'’])){_MARKS}"
 _CORRECT = re.compile(
-    r"(?:(?i:\b(?:option|choice|answer|alternative)\s+|(?:^|[,:]|\bso|\bthus|\bhence|\btherefore)\s*)"
+    r"(?:(?i:\b(?:option|choice|answer|alternative)\s+|(?:^|[,:]|\bso|\bthus|\bhence|\btherefore|\bonly)\s*)"
     rf"|(?=[*_`]*[(\[])){_NAMED}"
     rf"\s+(?i:is|must be|would be|should be|seems|appears|looks)\s+{_RIGHT}"
 )

@@ -54,6 +54,11 @@ _PHRASE_WORDS = (
 )
 # Of a chat's template; some engines give them as text.
 _TEMPLATE = re.compile(r"<\|[A-Za-z]\w+\|>|<｜[^｜<>\s]{1,40}｜>|</?s>|<(?:end|start)_of_turn>")
+# Some models write their reply in it.
+_HTML = re.compile(
+    r"</?(?:b|strong|i|em|u|p|br|span|div|mark|code|center|h[1-6])(?:[ ][^<>]{0,80})?/?>",
+    re.IGNORECASE,
+)
 MAXIMUM_BETWEEN = 80
 MAXIMUM_JOINED = 60
 
@@ -88,6 +93,8 @@ def extract_answer(
     written = text
     if "<" in text:
         text = _TEMPLATE.sub(lambda match: " " * len(match[0]), text)
+        if "</" in text:  # else `a<b>c` may be a formula
+            text = _HTML.sub(lambda match: " " * len(match[0]), text)
     for marker in markers:
         match = _find_marker(written if "<" in marker else text, marker, ended)
         if match is not None and (best is None or match[0] > best[0]):

@@ -33,7 +33,7 @@ _PHRASE = re.compile(
     _STARTS + r"(?i:(?:\b|(?<=__))(?:final |correct |right )?answers?(?:\b|(?=__))[*_`]*"
     r"(?: to (?:the|this|your|part) [^.\n:]{1,80}?| here)?\s*"
     r"(?:[:：]|(?:is|are|=|(?:would|must|should|will|seems to|appears to|has to) be)(?![A-Za-z]))"
-    r"|\bcorrect (?:option|choice)s?[*_`]*\s*(?:is|are|:)(?![A-Za-z])"
+    r"|\bcorrect (?:option|choice|statement|alternative)s?[*_`]*\s*(?:is|are|:)(?![A-Za-z])"
     # At the beginning of a line: "Final answer - B", "Answer → 12", "Ans. B".
     r"|(?:^|(?<=[*_#>])|(?<=[#>] ))(?:(?:final |correct )?answer[*_`]*[ ]*(?:[-–—][ ]|[-=]>|[→⇒])"
     r"|ans[*_`]*[ ]*(?:[.:]|[-–—][ ]))"
@@ -84,6 +84,12 @@ _SIGN_WORD = re.compile(
 )
 # "That's 12!" ends a sentence; "There are 5! ways" has a factorial.
 _EXCLAIMED = re.compile(r"[-+$€£]{0,2}[0-9][0-9,.]*%?!+")
+# A remark behind a value: "3.14 (rounded to 2 places)", "7 (see Figure 2)", "(Problem 3 of 2019)".
+_REMARK = re.compile(
+    r"\((?:see|rounded|correct to|to the nearest|confidence|certainty|note|since|because|using"
+    r"|problem|fig(?:ure)?\.?|eq(?:uation)?\.?|page|step|table)\b[^()$\\\n]{0,80}\)",
+    re.IGNORECASE,
+)
 _SENTENCE_BEGINS = re.compile(r"[*_`\"”’)]*(?:\s+(?:[^a-z\s=+*/×·(0-9-]|$)|$)")
 # The answer's sentence continues with what is no part of it.
 _CONTINUATION = re.compile(
@@ -91,7 +97,8 @@ _CONTINUATION = re.compile(
     r"|\s+\(?(?:because|since|so|as|which|where|when|in total|altogether|therefore|after|out of"
     r"|instead of|rather than|to the nearest|rounded|weil|porque|pois|parce que|perché)\b"
     # "p and not q" and "(p or q) and not r" are formulas; "5 m and not 6 m" is none.
-    r"|\s+\(not\b|(?<!(?<![0-9] )\b[A-Za-z])(?<! [A-Za-z]\))\s+and\s+not\b"
+    r"|\s+\((?:not|confidence|certainty|rounded)\b"
+    r"|(?<!(?<![0-9] )\b[A-Za-z])(?<! [A-Za-z]\))\s+and\s+not\b"
     r"|\s+and\s+(?:he|she|it|they|we|I|the|there|this|that)\b"
 )
 # Behind this the answer may begin: what only comments on the words before it is none.
@@ -261,7 +268,7 @@ def last_mathematics(text: str) -> str | None:
         if cut is None:
             return None
         text = text[cut.end() :]
-    items = _items(text)
+    items = _items(_REMARK.sub(_blank, text)) or _items(text)
     while len(items) > 1 and (_is_name(items[-1][2]) or items[-1][2].startswith(("^", "_"))):
         # "..., where $n$ is their number": not what was asked for; of "5 cm$^2$" no more is.
         begin, end, content = items.pop()

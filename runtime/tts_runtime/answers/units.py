@@ -55,7 +55,7 @@ _MORE_LETTERS = "dtyMTPHS"  # units only where a font says that they are no unkn
 _JOIN = r"(?:\s*/\s*|\s*\\cdot\s*|\s*-\s*|\.?\s+)"
 # After a space: any words. Directly at the number: a short name or a word of another script.
 _BARE = re.compile(
-    rf"(?<=[0-9)}}\]!])(?:\s+(?:(?:sq|cu)\.?\s+)?(?:{_WORD}|{_LETTER})"
+    rf"(?<=[0-9)}}\]!])(?:\s+(?:(?:sq|cu)\.?\s+|of\s+(?:an?\s+|the\s+)?)?(?:{_WORD}|{_LETTER})"
     rf"|(?:{_SHORT}|[^\W\d_a-zA-Z]+)(?![A-Za-z]))"
     rf"{_POWER}(?:{_JOIN}(?:{_WORD}|[A-Za-z]{{2}}|[{_LETTERS}]){_POWER}){{0,8}}\.?$"
 )
