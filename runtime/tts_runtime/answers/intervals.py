@@ -1,10 +1,14 @@
 """Pieces of the real line: unions, intersections, and what is left without some points."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from tts_runtime.answers.names import CONSTANT_COMMANDS
 from tts_runtime.answers.numbers import number_value
 
+_TERM = re.compile(r"\\?[A-Za-z]+(?:_\{[^{}]*\}|_\w)?")
 LOWEST, HIGHEST = r"-\infty", r"\infty"
 
 
@@ -71,6 +75,22 @@ def combine(pieces: list[Piece]) -> list[Piece] | None:
     if low < high:
         return [Piece(first.opening, first.low, last.high, last.closing)]
     return merge(pieces)
+
+
+def of_each(inequalities: Sequence[str], pieces: Sequence[Piece]) -> dict[str, list[Piece]] | None:
+    """What inequalities, each a piece, say of each of their unknowns; None as for `combine`."""
+    grouped: dict[str, list[Piece]] = {}
+    for inequality, piece in zip(inequalities, pieces, strict=True):
+        grouped.setdefault(unknowns(inequality), []).append(piece)
+    combined = {name: combine(grouped[name]) for name in sorted(grouped)}
+    whole = {name: each for name, each in combined.items() if each is not None}
+    return whole if len(whole) == len(combined) else None
+
+
+def unknowns(inequality: str) -> str:
+    """The unknowns of an inequality, in order."""
+    names = set(_TERM.findall(inequality)) - CONSTANT_COMMANDS
+    return "".join(sorted(names - {r"\le", r"\ge", "e", "i"}))
 
 
 def without(pieces: list[Piece], points: list[str]) -> list[Piece] | None:

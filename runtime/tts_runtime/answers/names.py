@@ -16,7 +16,7 @@ FUNCTION = re.compile(
     r"|[A-Za-z]_(?:\{[a-z](?:[+-][0-9])?\}|[a-z]))"
 )
 _COMMAND = re.compile(r"\\[A-Za-z]+")
-_CONSTANT_COMMANDS = frozenset(
+CONSTANT_COMMANDS = frozenset(
     re.findall(
         r"\S+",
         r"\frac \sqrt \pi \infty \emptyset \cup \ln \log \exp \sin \cos \tan \cot \sec \csc \cdot "
@@ -40,7 +40,7 @@ def is_quantity(text: str) -> bool:
 def is_constant(text: str) -> bool:
     """Whether a cleaned text or canonical form has no unknowns."""
     commands = set(_COMMAND.findall(text))
-    if not text or not commands <= _CONSTANT_COMMANDS:
+    if not text or not commands <= CONSTANT_COMMANDS:
         return False
     letters = _COMMAND.sub("", text).replace("{pmatrix}", "")
     return re.search(r"[A-Za-z]", re.sub(r"[ei]", "", letters)) is None

@@ -87,7 +87,7 @@ _EXCLAIMED = re.compile(r"[-+$€£]{0,2}[0-9][0-9,.]*%?!+")
 # A remark behind a value: "3.14 (rounded to 2 places)", "7 (see Figure 2)", "(Problem 3 of 2019)".
 _REMARK = re.compile(
     r"\((?:see|rounded|correct to|to the nearest|confidence|certainty|note|since|because|using"
-    r"|problem|fig(?:ure)?\.?|eq(?:uation)?\.?|page|step|table)\b[^()$\\\n]{0,80}\)",
+    r"|problem|fig\.?|figure|eq\.?|equation|page|step|table)\b[^()$\\\n]{0,80}\)",
     re.IGNORECASE,
 )
 _SENTENCE_BEGINS = re.compile(r"[*_`\"”’)]*(?:\s+(?:[^a-z\s=+*/×·(0-9-]|$)|$)")
@@ -214,7 +214,7 @@ def _signed(text: str) -> str:
 
 
 def _is_question(rest: str) -> bool:
-    """Whether a statement is a question that the text goes on from: `5? No, ...`."""
+    """Whether a statement is a question that the text continues from: `5? No, ...`."""
     end = _END.search(rest)
     return end is not None and end[0] == "?" and bool(rest[end.end() :].strip())
 

@@ -166,10 +166,22 @@ def _items(parts: list[str], kind: StructureKind) -> Structure:
     if all(
         _ORDER.search(part) and _is_interval(item) for part, item in zip(parts, read, strict=True)
     ):
-        both = intervals.combine([endpoints(item) for item in read])
-        if both is not None:
-            return _pieces(both)
+        return _bounded(parts, read) or _collection(kind, read)
     return _collection(kind, read)
+
+
+def _bounded(parts: list[str], pieces: list[Structure]) -> Structure | None:
+    """What several inequalities say: of one unknown a piece of the line, of each a piece of its own
+    if they are of several."""
+    combined = intervals.of_each(parts, [endpoints(piece) for piece in pieces])
+    if combined is None:
+        return None
+    values = tuple(map(_pieces, combined.values()))
+    if len(values) == 1:
+        return values[0]
+    if not all(map(NAME.fullmatch, combined)):
+        return _scalar(",".join(parts))
+    return Structure(StructureKind.RECORD, items=values, names=tuple(combined))
 
 
 def _part(text: str) -> Structure:
@@ -222,6 +234,9 @@ def _union(text: str) -> Structure | None:
     parts = split_outside(text, _UNION)
     if len(parts) == 1 or len(parts) > MAXIMUM_ELEMENTS or _BINDS.search(parts[0]):
         return None
+    bounded = {intervals.unknowns(part) for part in parts if _ORDER.search(part)}
+    if len(bounded) > 1:
+        return _scalar(text)
     items = [member for part in parts for member in _members(_read(part.strip()))]
     sets = all(part.strip().startswith("\\{") for part in parts)
     if sets and all(is_constant_part(item) and not _is_interval(item) for item in items):

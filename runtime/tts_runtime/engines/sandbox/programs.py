@@ -11,7 +11,7 @@ from tts_runtime.engines.sandbox.box import ProgramResult
 
 _FENCE: Final = re.compile(r"(`{3,}|~{3,})\s*([^\s`]*)")
 _PYTHON: Final = ("python", "python3", "py", "py3")
-#: A fence that stands deeper than its opening by so much is part of the code, as in Markdown.
+#: A fence that is indented by this many more than its opening is part of the code, as in Markdown.
 _DEEPER: Final = 4
 #: Lines that begin a program, and lines of words about one.
 _BEGINS_CODE: Final = re.compile(
