@@ -1,13 +1,14 @@
 """Pieces of the real line: unions, intersections, and what is left without some points."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from tts_runtime.answers.names import CONSTANT_COMMANDS
+from tts_runtime.answers.names import CONSTANT_COMMANDS, NAME
 from tts_runtime.answers.numbers import number_value
 
+ORDER = re.compile(r"<|>|\\[lg]e(?![A-Za-z])")
+_SUBJECT = re.compile(rf"({NAME.pattern})\s*(?:=|\\(?:in|ne)(?![A-Za-z]))")
 _TERM = re.compile(r"\\?[A-Za-z]+(?:_\{[^{}]*\}|_\w)?")
 LOWEST, HIGHEST = r"-\infty", r"\infty"
 
@@ -77,14 +78,11 @@ def combine(pieces: list[Piece]) -> list[Piece] | None:
     return merge(pieces)
 
 
-def of_each(inequalities: Sequence[str], pieces: Sequence[Piece]) -> dict[str, list[Piece]] | None:
-    """What inequalities, each a piece, say of each of their unknowns; None as for `combine`."""
-    grouped: dict[str, list[Piece]] = {}
-    for inequality, piece in zip(inequalities, pieces, strict=True):
-        grouped.setdefault(unknowns(inequality), []).append(piece)
-    combined = {name: combine(grouped[name]) for name in sorted(grouped)}
-    whole = {name: each for name, each in combined.items() if each is not None}
-    return whole if len(whole) == len(combined) else None
+def subject(part: str) -> str | None:
+    """The unknown that a part of an answer is about; None if it is not plain which."""
+    bound = _SUBJECT.match(part)
+    name = bound[1] if bound else unknowns(part) if ORDER.search(part) else ""
+    return name if NAME.fullmatch(name) else None
 
 
 def unknowns(inequality: str) -> str:

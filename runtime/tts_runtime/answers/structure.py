@@ -44,7 +44,6 @@ _BINDS = re.compile(r"=|\\(?:in|ni|notin)(?![A-Za-z])")
 _BOUND = re.compile(r"(?:<|>|\\(?:le|ge|ne)(?![A-Za-z]))")
 _HALF_LINE = re.compile(r"\\mathbb\{R\}\^\{?([+-])\}?")
 _BOUNDED_LINE = re.compile(r"\\mathbb\{R\}_\{((?:<|>|\\[lg]e)\s*0)\}")
-_ORDER = re.compile(r"<|>|\\[lg]e(?![A-Za-z])")
 _DISTANCE = re.compile(r"\|([^|]+)\|\s*(<|>|\\[lg]e(?![A-Za-z]))([^|<>]+)")
 _QUANTIFIED = re.compile(r"\\(?:forall|exists|Rightarrow|implies|iff|pmod|bmod|mod)(?![A-Za-z])")
 _TIME = re.compile(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?")
@@ -159,29 +158,31 @@ def _items(parts: list[str], kind: StructureKind) -> Structure:
                 names=tuple(names[at] for at in order),
             )
         return _scalar(",".join(parts))
+    subjects = [intervals.subject(part) for part in parts]
+    if None not in subjects and len(set(subjects)) > 1:
+        return _of_each(parts, [str(subject) for subject in subjects])
     excluded = [part.replace(r"\ne", "", 1).strip() for part in parts if r"\ne" in part]
     if excluded and r"\ne" in parts[0]:
         return _everything_but([_part(_after_name(part)) for part in parts], parts)
     read = [_part(part) for part in parts]
     if all(
-        _ORDER.search(part) and _is_interval(item) for part, item in zip(parts, read, strict=True)
+        intervals.ORDER.search(part) and _is_interval(item)
+        for part, item in zip(parts, read, strict=True)
     ):
-        return _bounded(parts, read) or _collection(kind, read)
+        of_one = len(set(map(intervals.unknowns, parts))) == 1
+        both = intervals.combine([endpoints(item) for item in read]) if of_one else None
+        if both is not None:
+            return _pieces(both)
     return _collection(kind, read)
 
 
-def _bounded(parts: list[str], pieces: list[Structure]) -> Structure | None:
-    """What several inequalities say: of one unknown a piece of the line, of each a piece of its own
-    if they are of several."""
-    combined = intervals.of_each(parts, [endpoints(piece) for piece in pieces])
-    if combined is None:
-        return None
-    values = tuple(map(_pieces, combined.values()))
-    if len(values) == 1:
-        return values[0]
-    if not all(map(NAME.fullmatch, combined)):
-        return _scalar(",".join(parts))
-    return Structure(StructureKind.RECORD, items=values, names=tuple(combined))
+def _of_each(parts: list[str], subjects: list[str]) -> Structure:
+    """What the parts say of each unknown: `x > 1, y = 2`, `x \ne 0, y \ne 0`."""
+    own: dict[str, list[str]] = {name: [] for name in sorted(set(subjects))}
+    for part, name in zip(parts, subjects, strict=True):
+        own[name].append(part.partition("=")[2].strip() or part)
+    values = tuple(_items(each, StructureKind.LIST) for each in own.values())
+    return Structure(StructureKind.RECORD, items=values, names=tuple(own))
 
 
 def _part(text: str) -> Structure:
@@ -234,7 +235,7 @@ def _union(text: str) -> Structure | None:
     parts = split_outside(text, _UNION)
     if len(parts) == 1 or len(parts) > MAXIMUM_ELEMENTS or _BINDS.search(parts[0]):
         return None
-    bounded = {intervals.unknowns(part) for part in parts if _ORDER.search(part)}
+    bounded = {intervals.unknowns(part) for part in parts if intervals.ORDER.search(part)}
     if len(bounded) > 1:
         return _scalar(text)
     items = [member for part in parts for member in _members(_read(part.strip()))]
@@ -387,7 +388,7 @@ def _ordered(text: str) -> Structure | None:
     distance = _DISTANCE.fullmatch(text)
     if distance is not None:
         return _within(*distance.groups())
-    signs = _ORDER.findall(text)
+    signs = intervals.ORDER.findall(text)
     if not 1 <= len(signs) <= 2 or "=" in text or ":" in text:
         return None
     bounds = _scalar_key(text)
@@ -395,7 +396,7 @@ def _ordered(text: str) -> Structure | None:
         return _enclosed(bounds)
     if len(signs) != 2 or len({sign[0:2] in (">", r"\g") for sign in signs}) > 1:
         return None
-    low, middle, high = (part.strip() for part in _ORDER.split(text))
+    low, middle, high = (part.strip() for part in intervals.ORDER.split(text))
     if signs[0] in (">", r"\ge"):
         low, high, signs = high, low, signs[::-1]
     if not (_is_plain(low) and _is_plain(high) and is_quantity(middle)):
