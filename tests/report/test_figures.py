@@ -43,9 +43,38 @@ def test_points_at_one_place_are_drawn_side_by_side_and_written_as_they_are() ->
 
 
 def test_points_apart_stay_where_they_are() -> None:
-    rows = [{"series": "one", "at": at, "value": at} for at in (1, 1000, 5, 70)]
+    rows = [
+        {"series": name, "at": at, "value": at}
+        for name, at in (("one", 1), ("one", 1000), ("two", 5), ("two", 70))
+    ]
     drawn = curves("f", "title", rows, Axis("at", "tokens")).spec["data"]["values"]
     assert [row["_x"] for row in drawn] == pytest.approx([1, 1000, 5, 70])
+
+
+def test_points_of_one_series_stay_where_they_are() -> None:
+    scores = [0.00001, 0.00002, 0.9, 0.90001]
+    rows = [{"series": "prm", "at": at, "value": 50} for at in scores]
+    drawn = curves("f", "title", rows, Axis("at", "score", log=False)).spec["data"]["values"]
+    assert [row["_x"] for row in drawn] == scores
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "labels"),
+    [
+        (214.8, 519.1, [200, 300, 400, 500, 600, 700]),
+        (3, 700, [5, 10, 20, 50, 100, 200, 500, 1000]),
+        (2, 9000, [10, 100, 1000, 10000]),
+        (410, 447, [410, 415, 420, 425, 430, 435, 440, 445, 450]),
+        (0.021, 0.029, [0.02, 0.022, 0.024, 0.026, 0.028, 0.03]),
+        (400, 400, [400]),
+    ],
+)
+def test_a_logarithmic_axis_has_labels_by_which_its_values_can_be_read(
+    least: float, most: float, labels: list[float]
+) -> None:
+    rows = [{"series": "one", "at": at, "value": 1} for at in (least, most)]
+    figure = curves("f", "title", rows, Axis("at", "tokens"))
+    assert figure.spec["layer"][0]["encoding"]["x"]["axis"]["values"] == pytest.approx(labels)
 
 
 def test_a_logarithmic_axis_leaves_out_zero() -> None:
@@ -120,6 +149,19 @@ def test_memory_of_a_scorer_does_not_grow_with_the_run() -> None:
 
 def problems(field: str, *values: object) -> dict[str, Problem]:
     return {str(at): Problem(str(at), "?", "1", {field: each}) for at, each in enumerate(values)}
+
+
+def test_bars_without_a_place_have_no_column_of_it() -> None:
+    rows = [{"series": "one", "at": "", "panel": "hard (3)", "value": 1}]
+    figure = bars("f", "title", rows, "")
+    assert list(figure.columns.values())[:3] == ["problems", "strategy", "accuracy, %"]
+    assert figure.spec["spec"]["encoding"]["x"]["axis"] is None
+    assert [each["field"] for each in figure.spec["spec"]["layer"][0]["encoding"]["tooltip"]] == [
+        "series",
+        "value",
+        "low",
+        "high",
+    ]
 
 
 def test_groups_by_difficulty() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import exp, floor, log, log10
+from math import ceil, exp, floor, log, log10
 from typing import Any, Final
 
 from tts_runtime.report.theme import DASHES, SERIES, SHAPES
@@ -132,14 +132,17 @@ def curves(name: str, title: str, rows: Sequence[Row], x: Axis, y: str = "accura
 
 
 def bars(name: str, title: str, rows: Sequence[Row], place: str, y: str = "accuracy, %") -> Figure:
-    """A panel per `panel`, in it a group of bars per `at`, in it a bar per `series`."""
+    """A panel per `panel`, in it a group of bars per `at`, in it a bar per `series`.
+
+    `place` is what `at` holds; empty if there is nothing to tell groups apart.
+    """
     names = list(dict.fromkeys(str(row["series"]) for row in rows))
     inner = {"paddingInner": 0.25, "paddingOuter": 0.1}
     across = {
         "field": "at",
         "type": "ordinal",
         "sort": None,
-        "axis": {"title": place, "labelAngle": 0},
+        "axis": {"title": place, "labelAngle": 0} if place else None,
         "scale": inner,
     }
     offset = {"field": "series", "type": "nominal", "sort": names}
@@ -258,7 +261,8 @@ def _in_panels(
         "spec": panel,
         "data": {"values": list(rows)},
     }
-    columns = {"panel": "problems", "at": place, "series": "strategy", **_values(y)}
+    at = {"at": place} if place else {}
+    columns = {"panel": "problems", **at, "series": "strategy", **_values(y)}
     return Figure(name, title, rows, columns, spec)
 
 
@@ -292,9 +296,10 @@ def _shape(names: Sequence[str]) -> Spec:
 
 
 def _tooltip(x: Axis) -> list[Spec]:
+    at = {"field": x.field, "title": x.title, **({"format": ",.4~g"} if x.log else {})}
     return [
         {"field": "series", "title": "strategy"},
-        {"field": x.field, "title": x.title, **({"format": ",.4~g"} if x.log else {})},
+        *([at] if x.title else []),
         *_interval_tooltip(),
     ]
 
@@ -316,15 +321,30 @@ def _values(y: str) -> dict[str, str]:
 
 
 def _ticks(least: float, most: float) -> list[float]:
-    """Labels of a logarithmic axis: 1, 2 and 5 in each decade, of many decades only 1."""
+    """Labels of a logarithmic axis, of which three or more can be seen if its values differ.
+
+    1, 2 and 5 in each decade, of many decades only 1; in a narrow range every digit, in a still
+    narrower one multiples of a round number.
+    """
     decades = range(floor(log10(least)), floor(log10(most)) + 2)
-    steps = (1, 2, 5) if most / least < 2000 else (1,)
-    ticks = [step * 10.0**decade for decade in decades for step in steps]
-    return [each for each in ticks if 0.7 * least <= each <= 1.5 * most]
+    choices = ((1, 2, 5), range(1, 10)) if most / least < 2000 else ((1,),)
+    for steps in choices:
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        if sum(least <= each <= most for each in ticks) >= 3:
+            return [each for each in ticks if 0.7 * least <= each <= 1.5 * most]
+    width = (most - least) / 4 or most
+    unit = 10.0 ** floor(log10(width))
+    step = unit * next(each for each in (5, 2, 1) if each * unit <= width)
+    return [step * place for place in range(floor(least / step), ceil(most / step) + 1)]
 
 
 def _side_by_side(rows: Sequence[Row], x: Axis) -> list[dict[str, Any]]:
-    """Rows with `_x`, where they are drawn: what would lie on each other is moved a little."""
+    """Rows with `_x`, where they are drawn: series that would lie on each other are moved a little.
+
+    Points of one series stay where they are.
+    """
+    if len({row["series"] for row in rows}) == 1:
+        return [{**row, "_x": row[x.field]} for row in rows]
 
     def scaled(value: float) -> float:
         return log(value) if x.log else value

@@ -120,7 +120,7 @@ def _by_difficulty(study: Study, entries: Sequence[Entry], groups: Grouping) -> 
             }
             accuracy = share(grades)
             if accuracy is not None:
-                at = str(entry.parameters.get(budget, "-")) if budget else "-"
+                at = str(entry.parameters.get(budget, "none")) if budget else ""
                 row = _row(study.series(entry, budget), at, accuracy)
                 problems = len({key[0] for key in grades})
                 rows.append({**row, "panel": f"{group} ({problems})"})
