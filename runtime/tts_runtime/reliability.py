@@ -20,11 +20,11 @@ WARNING_SHARE: Final = 0.2
 #: The footer's words for each kind of fault.
 _WORDS: Final[Mapping[str, str]] = {
     Fault.TOO_LONG: "too long",
-    Fault.MARKED: "holds a mark of the scorer",
-    Fault.BLANK: "blank step",
+    Fault.MARKED: "with a mark of the scorer",
+    Fault.BLANK: "with a blank step",
     Fault.FILTERED: "filtered",
-    Fault.UNUSABLE: "unusable reply",
-    Fault.EXCEPTION: "exception",
+    Fault.UNUSABLE: "unusable",
+    Fault.EXCEPTION: "by an exception",
     Fault.NO_SCORE: "none given",
     Fault.UNREADABLE: "unreadable",
     CLOCK: "out of time",

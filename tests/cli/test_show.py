@@ -64,6 +64,32 @@ def test_a_problem_shows_its_tree_and_the_winners_text(show: Show) -> None:
     assert len([line for line in whole.splitlines() if "  prm " in line]) == len(tree.nodes)
 
 
+def test_what_went_wrong_is_told_with_its_reason(show: Show) -> None:
+    @tts_runtime.scorer(per="step")
+    def broken(_problem: object, solutions: list[list[str]]) -> list[list[float]]:
+        return [[{}["score"]] for _ in solutions]
+
+    settings = tts_runtime.Settings(
+        policies={"policy": "sim"}, scorers={"prm": broken}, out=Path("broken")
+    )
+    tts_runtime.run("best_of_n", ["2 + 2"], settings=settings, parameters={"n": 2})
+    code, out, _ = show("broken")
+    assert code == 0
+    assert "  prm: 2 of 2 scores missing (2 by an exception); none in 1 problem" in out
+    assert "  warning: scorer `prm` gave no score to 2 of 2 candidates, such as: " in out
+    code, out, _ = show("broken", "row-1")
+    assert code == 0
+    assert "\nprm failed for nodes 1, 2: scorer `" in out
+    assert "KeyError: 'score'" in out
+
+
+def test_a_failed_problem_is_not_finished(show: Show) -> None:
+    settings = tts_runtime.Settings(policies={"policy": "sim"}, out=Path("failed"))
+    problems = [Problem("one", "1 + 1"), Problem("long", "1 + 1" * 1000)]
+    tts_runtime.run("greedy", problems, settings=settings)
+    assert "\ngreedy: 1 finished, not graded, 1 failed\n" in show("failed")[1]
+
+
 def test_every_strategy_is_shown_without_a_name(show: Show) -> None:
     out = show("run", "one")[1]
     assert "majority: " in out

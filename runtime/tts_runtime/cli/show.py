@@ -15,6 +15,7 @@ from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
 from tts_runtime.cli.record_command import read_records
 from tts_runtime.record.reader import Run, open_run
+from tts_runtime.reliability import Reliability, footer, warnings_of
 from tts_runtime.report.tree_text import SHOWN, one_line, tree_lines
 from tts_runtime.runs.seeds import in_words
 from tts_runtime.stats.paired import compare
@@ -131,9 +132,13 @@ def _overview(run: Run, names: Sequence[str], seed: int | None) -> Iterator[str]
         failed = sum(answer.error is not None for answer in answers)
         graded = [answer.correct for answer in answers if answer.correct is not None]
         share = f"{sum(graded)} of {len(graded)} right" if graded else "not graded"
-        parts = [f"{len(answers)} finished", share, *([f"{failed} failed"] if failed else [])]
+        finished = f"{len(answers) - failed} finished"
+        parts = [finished, share, *([f"{failed} failed"] if failed else [])]
         yield ""
         yield f"{name}: {', '.join(parts)}"
+        faults = sum((answer.reliability for answer in answers), Reliability())
+        yield from (f"  {line}" for line in footer(faults))
+        yield from (f"  warning: {line}" for line in warnings_of(faults))
         by_problem: dict[str, list[Answer]] = {}
         for answer in answers:
             by_problem.setdefault(answer.id, []).append(answer)

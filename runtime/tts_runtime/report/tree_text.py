@@ -18,7 +18,7 @@ _LEAST_WIDTH = 30
 
 
 def tree_lines(name: str, tree: Tree, most: int | None = SHOWN) -> Iterator[str]:
-    """The answer, the nodes with their last scores, the decisions, the winner's text.
+    """The answer, the nodes with their last scores, the decisions, what failed, the winner's text.
 
     Args:
         name: Of the strategy.
@@ -40,6 +40,9 @@ def tree_lines(name: str, tree: Tree, most: int | None = SHOWN) -> Iterator[str]
     if tree.decisions:
         yield ""
         yield from map(_decided, tree.decisions)
+    if faults := list(_faults(tree)):
+        yield ""
+        yield from faults
     if tree.winner is not None:
         yield ""
         yield f"winner: node {tree.winner.uid}, {tree.winner.op} at {tree.winner.place}"
@@ -116,6 +119,20 @@ def _decided(decision: Mapping[str, Any]) -> str:
     return f"{head} -> {_nodes(decision['out'])}"
 
 
+def _faults(tree: Tree) -> Iterator[str]:
+    """Why nodes have no text or no score, each reason once."""
+    nodes: dict[tuple[str, str], list[int]] = {}
+    for node in tree.nodes.values():
+        for who, why in node.errors.items():
+            nodes.setdefault((who, why), []).append(node.uid)
+    for (who, why), failed in list(nodes.items())[:SHOWN]:
+        yield f"{who} failed for {_nodes(failed)}: {one_line(why)}"
+    if len(nodes) > SHOWN:
+        yield f"... and for {len(nodes) - SHOWN} more reasons"
+
+
 def _nodes(listed: Sequence[int]) -> str:
-    shown = ", ".join(map(str, listed[:SHOWN])) or "none"
-    return shown if len(listed) <= SHOWN else f"{shown}, ... ({len(listed)})"
+    shown = ", ".join(map(str, listed[:SHOWN]))
+    if len(listed) > SHOWN:
+        return f"nodes {shown}, ... ({len(listed)})"
+    return f"node{'s' if len(listed) > 1 else ''} {shown}" if listed else "none"
