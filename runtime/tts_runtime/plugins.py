@@ -76,14 +76,33 @@ class GraderSpec:
     needs_gold: bool = False
 
 
+@overload
 def scorer(
+    function: Function,
+    *,
     per: Literal["solution", "step", "pool"] = "solution",
     range: tuple[float | None, float | None] = (0.0, 1.0),
     exact: bool = True,
-) -> _Decorator:
+) -> Function: ...
+@overload
+def scorer(
+    function: None = None,
+    *,
+    per: Literal["solution", "step", "pool"] = "solution",
+    range: tuple[float | None, float | None] = (0.0, 1.0),
+    exact: bool = True,
+) -> _Decorator: ...
+def scorer(
+    function: Function | None = None,
+    *,
+    per: Literal["solution", "step", "pool"] = "solution",
+    range: tuple[float | None, float | None] = (0.0, 1.0),
+    exact: bool = True,
+) -> Function | _Decorator:  # a decorator, with or without arguments
     """Makes a scorer of a function `(problem, solutions) -> numbers`.
 
     Args:
+        function: Used as `@scorer` or `@scorer(per="step")`.
         per: `solution`: a number (or None) for each text of `solutions`. `step`: `solutions` are
             lists of step texts, and each gets a list of numbers, one per step. `pool`: as
             `solution`, but the solutions are one pool, for scorers declared `together`.
@@ -98,7 +117,8 @@ def scorer(
     low, high = range
     if low is not None and high is not None and low >= high:
         raise ValueError(f"range={range!r}: the lowest number must be below the highest")
-    return _marked(ScorerSpec(per, low, high, exact))
+    mark = _marked(ScorerSpec(per, low, high, exact))
+    return mark if function is None else mark(function)
 
 
 @overload

@@ -10,6 +10,7 @@ from tests.support.runs import plan_of, run_plan, says
 from tests.support.scripted import Bytes, ScriptedPolicy, TableScorer
 from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import Ability, Exactness, PolicyEngine, ScorerEngine
+from tts_runtime.engines.python import PythonScorer
 from tts_runtime.engines.scorers import SimilarityScorer
 from tts_runtime.executor import BindError, bind
 
@@ -69,13 +70,23 @@ def test_c25_the_delimiter_itself_needs_a_policy_that_has_one() -> None:
     assert refused(plan).startswith("main.tts:4: ")
 
 
-@pytest.mark.parametrize(("declared", "steps"), [("per solution", True), ("per step", False)])
-def test_a_scorer_must_score_what_is_declared(declared: str, steps: bool) -> None:
+@pytest.mark.parametrize(
+    ("declared", "engine", "advice"),
+    [
+        ("per solution", TableScorer({}, steps=True), "add `?reduce=last` "),
+        ("per step", TableScorer({}, steps=False), "declare `scorer orm per solution`"),
+        ("per step", PythonScorer(lambda *_: [], "f"), 'with `@tts_runtime.scorer(per="step")`'),
+    ],
+)
+def test_a_scorer_must_score_what_is_declared(
+    declared: str, engine: ScorerEngine, advice: str
+) -> None:
     by = "orm" if declared == "per solution" else "last(orm)"
     plan = plan_of(*SCORED[:2], f"return best of pool by {by}", before=f"scorer orm {declared}")
-    message = refused(plan, scorers={"orm": TableScorer({}, steps=steps)})
+    message = refused(plan, scorers={"orm": engine})
     assert f"scorer `orm` is declared {declared}" in message
     assert "but its engine scores per" in message
+    assert advice in message
     assert "declare `scorer orm per" in message
 
 

@@ -224,6 +224,15 @@ def test_a_grader_of_a_class_may_raise_anything_too() -> None:
     assert (verdict.correct, verdict.kind) == (None, "exception")
 
 
+def test_a_decorator_without_arguments_is_one_with_the_defaults() -> None:
+    @tts_runtime.scorer
+    def bare(_problem: object, solutions: list[str]) -> list[float]:
+        return [0.5] * len(solutions)
+
+    scorer = PythonScorer(bare, "bare")
+    assert (scorer.steps, scorer.alone, scorer.low, scorer.high) == (False, True, 0, 1)
+
+
 def test_a_scorer_takes_two_arguments() -> None:
     with pytest.raises(EngineError, match=r"`f` must take \(problem, solutions\)"):
         PythonScorer(lambda solutions: [], "f")
@@ -232,9 +241,9 @@ def test_a_scorer_takes_two_arguments() -> None:
 @pytest.mark.parametrize(
     ("gives", "message"),
     [
-        (3, "expected 1 numbers, one per solution, found 3"),
-        ("x", "expected 1 numbers, one per solution, found 'x'"),
-        ([1, 2], "expected 1 numbers, one per solution, found [1, 2]"),
+        (3, "expected a list of 1, an entry per solution, found 3"),
+        ("x", "expected a list of 1, an entry per solution, found 'x'"),
+        ([1, 2], "expected a list of 1, an entry per solution, found [1, 2]"),
         (["x"], "expected a number, found 'x'"),
         (None, "found None"),
     ],

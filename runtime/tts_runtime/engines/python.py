@@ -126,7 +126,8 @@ class PythonScorer(ScorerEngine):
         found = _listed(numbers)
         if found is None or len(found) != len(requests):
             raise self._unusable(
-                f"expected {len(requests)} numbers, one per solution, found {_shown(numbers)}"
+                f"expected a list of {len(requests)}, an entry per solution, "
+                f"found {_shown(numbers)}"
             )
         if not self.steps:
             return [ScoreReply((self._number(each),)) for each in found]
@@ -135,7 +136,8 @@ class PythonScorer(ScorerEngine):
             listed = _listed(scores)
             if listed is None or len(listed) != len(request.steps):
                 raise self._unusable(
-                    f"expected {len(request.steps)} numbers, one per step, found {_shown(scores)}"
+                    f"expected a list of {len(request.steps)}, a number per step, "
+                    f"found {_shown(scores)}"
                 )
             replies.append(ScoreReply(tuple(map(self._number, listed[request.known :]))))
         return replies

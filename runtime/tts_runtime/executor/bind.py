@@ -33,6 +33,7 @@ from tts_lang.plan.graph import (
 from tts_lang.plan.operator import Makes, entry
 from tts_runtime.engines.base import Ability, Exactness, PolicyEngine, ScorerEngine
 from tts_runtime.engines.policy import DEFAULT_POLICY, Policy
+from tts_runtime.engines.python import PythonScorer
 from tts_runtime.engines.scorers import POOL_SCORERS, FieldScorer
 from tts_runtime.executor.abilities import abilities, reads_logprobs
 from tts_runtime.executor.early_exit import handlers
@@ -247,8 +248,8 @@ def _scorers(
         if scorer.steps != engine.steps:
             yield (
                 f"scorer `{scorer.name}` is declared {words[scorer.steps]}, but its engine scores "
-                f"{words[engine.steps]}: declare `scorer {scorer.name} {words[engine.steps]}`, or "
-                "bind another scorer"
+                f"{words[engine.steps]}: {_other_unit(engine)}declare `scorer {scorer.name} "
+                f"{words[engine.steps]}`, or bind another scorer"
             )
         if not scorer.together and not engine.alone:
             yield (
@@ -274,6 +275,15 @@ def _scorers(
                 f"{_end(scorer.high)}, but its engine gives numbers from {_end(engine.low)} to "
                 f"{_end(engine.high)}: {advice}"
             )
+
+
+def _other_unit(engine: ScorerEngine) -> str:
+    """How a scorer per step gives a number per solution, or the other way round."""
+    if engine.steps:
+        return "add `?reduce=last` (or `min`, `mean`...) to the engine, "
+    if isinstance(engine, PythonScorer):
+        return 'decorate the function with `@tts_runtime.scorer(per="step")`, '
+    return ""
 
 
 def _engines(
