@@ -12,6 +12,8 @@ from tts_lang.readers import is_folder
 _DOCUMENTED = re.compile(
     r'^strategy[ \t]+([A-Za-z_]\w*)[^\n:]*:[^\n]*\n(?:[ \t]+"""([^"\n]*))?', re.MULTILINE | re.ASCII
 )
+#: Of `Source: Wang et al. (2023), Self-Consistency: How..., section 2.`: `Self-Consistency`.
+_TITLE = re.compile(r"\(\d{4}\),\s+([^,;:.()]+)")
 _DECLARES = re.compile(r"^strategy[ \t]+([A-Za-z_]\w*)", re.MULTILINE | re.ASCII)
 
 
@@ -66,12 +68,29 @@ def find(name: str) -> Path:
             [file_error("TTS553", f"`{name}` is a folder", name, suggestion=help_)]
         )
     close = suggest(name, shipped)
+    published = _of_paper(name)
     strategy, _, setting = name.partition("@")
     if strategy in shipped and "=" in setting:
         help_ = f"a parameter is a word of its own: {strategy} {setting.replace(',', ' ')}"
+    elif published:
+        help_ = f"strategies of the paper of this name: {', '.join(published)}"
     elif close:
         help_ = f"did you mean '{close}'?"
     else:
         help_ = "`tts-compile --list` has the shipped ones"
     message = f"`{name}` is neither a file nor a shipped strategy"
     raise DiagnosticError([file_error("TTS553", message, name, suggestion=help_)])
+
+
+def _of_paper(title: str) -> list[str]:
+    """Shipped strategies whose documentation names a source of this title; main files first."""
+
+    def letters(text: str) -> str:
+        return re.sub(r"[\W_]", "", text).lower()
+
+    paths = sorted(folder().rglob("*.tts"), key=lambda path: (len(path.parts), path))
+    return [
+        path.stem
+        for path in paths
+        if letters(title) in map(letters, _TITLE.findall(path.read_text(encoding="utf-8")))
+    ]

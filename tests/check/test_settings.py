@@ -65,6 +65,13 @@ def test_values_take_the_kind_of_the_default(
     assert compiled(KINDS, settings={name: given}).parameters[name] == value
 
 
+def test_a_value_that_is_no_reduction_is_told_the_reductions() -> None:
+    with pytest.raises(CompileError) as error:
+        compiled(KINDS, settings={"reduce": "avg"})
+    [told] = error.value.diagnostics
+    assert told.suggestion == "it is one of last, min, mean, prod, max, sum, first"
+
+
 @pytest.mark.parametrize(
     ("name", "given", "code"),
     [

@@ -141,6 +141,7 @@ def test_forms_of_explain(capsys: Capture, form: str) -> None:
         (["majority", "--out", ""], "--out: expected a file"),
         (["majority", "--out", "majority"], "a file whose name ends in .json"),
         (["majority", "--out", "mine.tts"], "a file whose name ends in .json"),
+        (["majority", "--format", "html", "-o", "x.html"], "--format prints goes there by `> x.h"),
         (["majority", "--fmt", "--laws"], "--fmt goes with --check only"),
         (["majority", "--fmt", "--budget", "tokens=5"], "--fmt goes with --check only"),
         (["majority", "--fmt", "--trials", "5"], "--fmt goes with --check only"),

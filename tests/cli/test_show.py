@@ -66,8 +66,8 @@ def test_a_problem_shows_its_tree_and_the_winners_text(show: Show) -> None:
 
 def test_what_went_wrong_is_told_with_its_reason(show: Show) -> None:
     @tts_runtime.scorer(per="step")
-    def broken(_problem: object, solutions: list[list[str]]) -> list[list[float]]:
-        return [[{}["score"]] for _ in solutions]
+    def broken(_problem: object, _solutions: list[list[str]]) -> list[list[float]]:
+        raise KeyError("score")
 
     settings = tts_runtime.Settings(
         policies={"policy": "sim"}, scorers={"prm": broken}, out=Path("broken")
@@ -103,7 +103,7 @@ def test_every_strategy_is_shown_without_a_name(show: Show) -> None:
         (["run", "zzzz"], "no problem 'zzzz' in run; the first is 'one'"),
         (["run", "--strategy", "majorty"], "did you mean 'majority'"),
         (["."], ". is not a run directory: it has no run.json"),
-        ([], "DIR"),
+        ([], "error: DIR is missing"),
         (["run", "one", "--compare", "majority"], "--compare: it is over all problems and names"),
         (["run", "--compare", "majority", "--strategy", "majority"], "strategies; no --strategy"),
         (["run", "--compare", "majority", "--all"], "strategies; no --all"),

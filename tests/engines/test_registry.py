@@ -166,11 +166,33 @@ def test_a_folder_goes_before_a_server(tmp_path: Path, monkeypatch: pytest.Monke
         ("Qwen/Qwen2.5-1.5B", "for this model write `transformers:Qwen/Qwen2.5-1.5B`"),
         ("openai-community/gpt2", "for this model write `transformers:openai-community/gpt2`"),
         ("ollama/", "supported: bundled, "),
+        ("hf:Qwen/Qwen3-8B", "for this model write `transformers:Qwen/Qwen3-8B`"),
+        ("vlm:Qwen/Qwen3-8B", "did you mean 'vllm:Qwen/Qwen3-8B'?"),
+        ("openai:gpt-4o", "of OpenAI's own models it is `openai/gpt-4o`"),
     ],
 )
-def test_other_names_with_a_slash_get_a_hint(name: str, hint: str) -> None:
+def test_other_names_of_models_get_a_hint(name: str, hint: str) -> None:
     with pytest.raises(EngineError) as caught:
         policy_engine(name)
+    assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("rewards:brevity", "write `python:rewards:brevity`"),
+        ("rewards.py", "write `python:rewards.py:FUNCTION`"),
+        ("pythn:rewards:brevity", "did you mean 'python:rewards:brevity'?"),
+        ("other:brevity", "supported: bundled, "),
+    ],
+)
+def test_a_function_without_its_prefix_gets_a_hint(
+    name: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rewards.py").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EngineError) as caught:
+        scorer_engine(name)
     assert hint in str(caught.value)
 
 

@@ -51,7 +51,18 @@ def test_a_strategy_that_shares_its_file_is_found_by_its_own_name() -> None:
     assert compile_strategy("deepconf_tail").strategy == "deepconf_tail"
 
 
-def test_an_unknown_name_gets_a_close_one() -> None:
+@pytest.mark.parametrize(
+    ("name", "help_"),
+    [
+        ("tree_of_thought", "did you mean 'tree_of_thoughts'?"),
+        (
+            "self-consistency",
+            "strategies of the paper of this name: majority, similarity_consistency",
+        ),
+        ("_", "`tts-compile --list` has the shipped ones"),
+    ],
+)
+def test_an_unknown_name_gets_a_close_one(name: str, help_: str) -> None:
     with pytest.raises(DiagnosticError) as caught:
-        library.find("tree_of_thought")
-    assert caught.value.diagnostics[0].suggestion == "did you mean 'tree_of_thoughts'?"
+        library.find(name)
+    assert caught.value.diagnostics[0].suggestion == help_

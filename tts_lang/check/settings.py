@@ -221,6 +221,8 @@ def _wrong(
         if usual.role is Role.STRATEGY:
             options += library.names()
         close = did_you_mean(str(value).partition("(")[0], options)
+        if close is None and usual.role is Role.REDUCTION:
+            close = f"it is one of {', '.join(REDUCTIONS)}"
     context.error(
         "TTS556",
         f"`{parameter.name.text}` is {sort_name(usual)}, and not `{_shown(value)}`",

@@ -207,6 +207,7 @@ def tts_compile(command: CommandParser, arguments: Sequence[str]) -> int:
         # `-o mine.tts` would replace the strategy, and a plan is read by this ending.
         raise UsageError(
             "--out: expected a file whose name ends in .json, or `-` for standard output"
+            + (f"; what --format prints goes there by `> {options.out}`" if options.form else "")
         )
     if options.out and len(options.strategies) > 1:
         raise UsageError(

@@ -225,7 +225,8 @@ class CommandParser(argparse.ArgumentParser):
         """Raises argparse's error as a `UsageError` in our words."""
         match = re.match(r"argument ([^:]*): (.*)", message, re.DOTALL)
         if match is None:
-            raise UsageError(message)
+            missing = message.removeprefix("the following arguments are required: ")
+            raise UsageError(message if missing == message else f"{missing} is missing")
         option, reason = match[1].split("/")[-1], match[2]
         action = next((each for each in self._actions if option in each.option_strings), None)
         if action is not None and reason == _EMPTY:

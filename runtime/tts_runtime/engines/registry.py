@@ -15,7 +15,7 @@ from typing import Any
 
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.plan.expr import REDUCTIONS
-from tts_lang.readers import is_folder
+from tts_lang.readers import is_file, is_folder
 from tts_runtime.engines.base import EngineError, PolicyEngine, ScorerEngine
 from tts_runtime.engines.options import (
     SERVERS,
@@ -313,7 +313,7 @@ def _seed(name: str, text: str) -> int:
 
 
 def _unknown(kind: str, name: str, supported: Iterable[str]) -> EngineError:
-    hint = _meant(kind, name) or did_you_mean(name, supported)
+    hint = _meant(kind, name, supported) or did_you_mean(name, supported)
     return EngineError(
         f"unknown {kind} engine `{name}`"
         + (f"; {hint}" if hint else "")
@@ -321,12 +321,21 @@ def _unknown(kind: str, name: str, supported: Iterable[str]) -> EngineError:
     )
 
 
-def _meant(kind: str, name: str) -> str | None:
-    """A hint for a bare address, hub id or model name."""
+def _meant(kind: str, name: str, supported: Iterable[str]) -> str | None:
+    """A hint for an address, a hub id, a model or a function under no or another prefix."""
     server = "openai" if kind == "policy" else "http"
     if name.startswith(("http://", "https://", "localhost:", "127.0.0.1:")):
         address = name if name.startswith("http") else f"http://{name}"
         return f"for a server write `{server}:{address}" + ("`" if "#" in name else "#MODEL`")
+    prefix, colon, rest = name.partition(":")
+    if kind == "scorer" and prefix and is_file(Path(prefix.removesuffix(".py") + ".py")):
+        return f"for a function of your own write `python:{prefix}:{rest or 'FUNCTION'}`"
+    if colon:
+        prefixes = dict.fromkeys(each.partition(":")[0] for each in supported if ":" in each)
+        near = get_close_matches(prefix, prefixes, 1, 0.7)
+        if near and near[0] != prefix:
+            return f"did you mean '{near[0]}:{rest}'?"
+        name = rest if "/" in rest else name
     if fullmatch(r"[\w.-]+/[\w.:-]+", name):
         server, _, model = name.partition("/")
         near = get_close_matches(server, SERVERS, 1, 0.8)

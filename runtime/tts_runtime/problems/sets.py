@@ -90,8 +90,9 @@ def _source(name: str) -> Path | HubSet | Callable[..., Any]:
         return function
     if not name or (not path.suffix and not is_there(path)):
         close = suggest(kind, ["arith", *PUBLISHED])
-        hint = f"did you mean '{close}'?" if close else f"sets are arith, {', '.join(PUBLISHED)}"
-        raise _error(name, f"neither a file nor a problem set; {hint}, hf:ID")
+        sets = f"sets are arith, {', '.join(PUBLISHED)}, hf:ID"
+        hint = f"did you mean '{close}'?" if close else sets
+        raise _error(name, f"neither a file nor a problem set; {hint}")
     return path
 
 

@@ -93,9 +93,11 @@ def parse_address(written: str, text: str, api_version: str | None = None) -> Ad
             "with ?key_env=NAME"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
+        hosted = written == f"openai:{url}" and re.fullmatch(r"[\w.-]+", url)
         raise EngineError(
-            f"engine `{written}`: expected an address as `http://HOST:PORT/v1#MODEL`, found "
-            f"`{url or 'nothing'}`"
+            f"engine `{written}`: expected an address as `http://HOST:PORT/v1#MODEL`"
+            + (f", found `{url}`" if url else "")
+            + (f"; of OpenAI's own models it is `openai/{url}`" if hosted else "")
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     place = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
@@ -148,7 +150,9 @@ def find_key(variable: str | None, header: str = "authorization") -> Key:
     name = variable or DEFAULT_KEY
     text = os.environ.get(name, "").strip()
     if variable and not text:
-        raise EngineError(f"the environment variable {name} (?key_env) is not set: put the key in")
+        raise EngineError(
+            f"the environment variable {name} (?key_env) is not set: put the key into it"
+        )
     for place, letter in enumerate(text, 1):
         if not "!" <= letter <= "~":
             raise EngineError(
