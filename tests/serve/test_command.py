@@ -221,7 +221,7 @@ def test_a_trace_that_cannot_be_written_stops_no_answer(
     assert caplog.text == "" or "not in the trace" in caplog.text
 
 
-def test_an_address_that_others_reach_is_pointed_out(
+def test_an_address_that_others_reach_and_the_bundled_policy_are_pointed_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And a second signal ends the server without a word."""
@@ -235,9 +235,11 @@ def test_an_address_that_others_reach_is_pointed_out(
             self.handle_exit(15, None)
 
     monkeypatch.setattr(server, "_Server", Stopped)
-    asyncio.run(server.serve(replace(options([str(file)]), host="0.0.0.0")))
-    warned, serving = capsys.readouterr().err.splitlines()
+    bundled = replace(options([str(file)]), host="0.0.0.0", engines=({"policy": "bundled"}, {}))
+    asyncio.run(server.serve(bundled))
+    warned, noted, serving = capsys.readouterr().err.splitlines()
     assert warned == "warning: whoever reaches 0.0.0.0 may ask: --key-file names keys"
+    assert noted.startswith("note: the bundled policy knows only problems such as ")
     assert serving.startswith("serving mine, policy at http://0.0.0.0:")
 
 

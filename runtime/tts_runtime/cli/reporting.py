@@ -72,7 +72,7 @@ def report_parser() -> CommandParser:
         "-o",
         "--out",
         metavar="SITE",
-        help=f"write the site into this folder ({_OUT})",
+        help=f"write the site into this folder (default: {_OUT})",
         completer=folders,
     )
     baseline_option(group)

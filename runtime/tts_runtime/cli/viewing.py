@@ -33,7 +33,7 @@ def view_parser() -> CommandParser:
     )
     directories(command)
     group = command.group("Options")
-    group.value("--port", metavar="N", help="port of the server (any that is free)")
+    group.value("--port", metavar="N", help="port of the server (default: any that is free)")
     baseline_option(group)
     command.common()
     return command

@@ -19,6 +19,7 @@ from typing import Final
 import uvicorn
 
 from tts_lang.printable import printable
+from tts_runtime.runs.defaults import unknown_to_bundled
 from tts_runtime.runs.limits import CostLimits
 from tts_runtime.runs.session import Session
 from tts_runtime.runs.settings import Settings
@@ -94,6 +95,9 @@ class _Server(uvicorn.Server):
             print(printable(line), file=sys.stderr)
         host = f"[{host}]" if ":" in host else host
         names = ", ".join(served.name for served in self._service.catalogue.listed())
+        policies, _ = self._options.engines
+        if note := unknown_to_bundled(policies, [""]):  # nobody knows yet what will be asked
+            print(f"note: {note}", file=sys.stderr)
         print(printable(f"serving {names} at http://{host}:{port}/v1"), file=sys.stderr, flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
