@@ -320,9 +320,12 @@ def registered(kind: str, name: str) -> Callable[..., Any] | None:
         try:
             loaded: Callable[..., Any] = entry.load()
         except (Exception, SystemExit) as error:
+            why = described(error)
+            if isinstance(error, AttributeError) and entry.module in sys.modules:
+                why = f"there is no `{entry.value}`"  # the error is importlib's, not the module's
             raise EngineError(
                 f"{kind} `{name}` of the package "
-                f"{entry.dist.name if entry.dist else entry.value}: {described(error)}"
+                f"{entry.dist.name if entry.dist else entry.value}: {why}"
             ) from error
         return loaded
     return None

@@ -401,7 +401,7 @@ def test_an_installed_package_adds_engines_by_name(
         "[tts_lang.scorers]\nbrevity = my_rewards:brevity\n"
         "[tts_lang.graders]\nletters = my_rewards:same_letter\n"
         "[tts_lang.problems]\nsums = my_rewards:problems\n"
-        "[tts_lang.engines]\nmine = my_rewards:number\n"
+        "[tts_lang.engines]\nmine = my_rewards:number\ngone = my_rewards:gone\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert [problem.text for problem in problems_named("sums")] == ["1 + 1", "2 + 2"]
@@ -419,10 +419,14 @@ def test_an_installed_package_adds_engines_by_name(
         ),
     )
     assert json.loads(result.summary.model_dump_json())["graders"] == ["letters"]
-    with pytest.raises(EngineError, match="mine"):
-        tts_runtime.run(
-            "greedy", problems, settings=tts_runtime.Settings(policies={"policy": "mine"})
-        )
+    for name, message in (
+        ("mine", "mine"),
+        ("gone", "policy `gone` of the package addon: there is no `my_rewards:gone`"),
+    ):
+        with pytest.raises(EngineError, match=message):
+            tts_runtime.run(
+                "greedy", problems, settings=tts_runtime.Settings(policies={"policy": name})
+            )
 
 
 def test_a_run_works_where_an_event_loop_runs_already() -> None:
