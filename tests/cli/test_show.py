@@ -11,6 +11,7 @@ import tts_runtime
 from tts_runtime.cli.metrics import metrics_command
 from tts_runtime.cli.show import show_command
 from tts_runtime.problems import Problem
+from tts_runtime.runs.sweeps import swept
 
 Show = Callable[..., tuple[int, str, str]]
 
@@ -88,6 +89,14 @@ def test_a_failed_problem_is_not_finished(show: Show) -> None:
     problems = [Problem("one", "1 + 1"), Problem("long", "1 + 1" * 1000)]
     tts_runtime.run("greedy", problems, settings=settings)
     assert "\ngreedy: 1 finished, not graded, 1 failed\n" in show("failed")[1]
+
+
+def test_a_strategy_that_was_swept_is_answered_with_its_values(show: Show) -> None:
+    settings = tts_runtime.Settings(policies={"policy": "sim"}, out=Path("sweep"))
+    tts_runtime.run(swept(["majority"], {}, ["n=2,4"])[0], ["1 + 1"], settings=settings)
+    code, _, err = show("sweep", "--strategy", "majority")
+    assert code == 2
+    assert "name one of the run's strategies: majority[n=2], majority[n=4]" in err
 
 
 def test_every_strategy_is_shown_without_a_name(show: Show) -> None:

@@ -180,7 +180,7 @@ def test_tune_compares_with_the_baseline_at_equal_cost(grid: Path, call: Call) -
         (("--budget", "1e999"), "--budget: expected a number, such as 2000 or 2e3, found `1e999`"),
         (("--budget", "tokens=5"), "expected a number, such as 2000 or 2e3, found `tokens=5`"),
         (("--budget", "nan"), "expected a number"),
-        (("--budget", "1"), "no strategy fits the budget in every bin"),
+        (("--budget", "1"), "in every bin; the smallest that one fits is"),
         (("--difficulty", "predicted", "--probes", "99"), "has 6 samples of a problem"),
         (("--probes", "9"), "--probes belongs to --difficulty predicted, not to"),
         (("--scorer", "foo"), "--scorer belongs to --difficulty predicted"),
@@ -203,6 +203,15 @@ def test_a_choice_that_costs_more_is_said_to() -> None:
     assert _times(0.5, None, 0.8, "flops") == (
         "2.0 times more flops (95 % interval 1.2 to not reached)"
     )
+
+
+def test_budgets_that_nothing_fits_are_left_out_with_a_word(grid: Path, call: Call) -> None:
+    code, _, err = call(tune_command, grid / "run", "--budget", "1")
+    least = err.partition("the smallest that one fits is ")[2].strip()
+    code, out, _ = call(tune_command, grid / "run", "--budget", "1", "--budget", least)
+    assert code == 0
+    assert f"left out, as no strategy fits below {least} in every bin: 1\n" in out
+    assert f"at most {least} tokens" in out
 
 
 def test_budgets_are_in_order_and_fields_name_their_bins(grid: Path, call: Call) -> None:

@@ -6,14 +6,13 @@ from argparse import SUPPRESS, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import inf, nan
+from math import ceil, inf, nan
 from pathlib import Path
 
 from tts_lang.cli.completion import fixed
 from tts_lang.cli.parser import CommandParser, UsageError
 from tts_lang.diagnostics import DiagnosticError, did_you_mean
 from tts_lang.explain.units import short
-from tts_lang.plan.graph import Plan
 from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
 from tts_runtime.cli.record_command import read_records, refuse_others
@@ -32,7 +31,7 @@ from tts_runtime.stats.load import COSTS, Experiment, ExperimentError, read_expe
 from tts_runtime.stats.paired import PairedComparison, compare
 from tts_runtime.stats.samples import own_draws, scorers_of, whole
 from tts_runtime.stats.tuned_file import ChangedError, FromField, Predicted, base_of, tuned_source
-from tts_runtime.stats.tuning import TunedPoint, TuningCandidate, budget_ratio, tuned
+from tts_runtime.stats.tuning import TunedPoint, TuningCandidate, budget_ratio, least_budget, tuned
 
 _NOTES = """
 Calibrates on one half of the problems and validates on the other, both ways round (Snell et al. \
@@ -120,11 +119,6 @@ def tune_command(arguments: Sequence[str]) -> int:
     return read_records(tune_parser(), arguments, _tune, ExperimentError)
 
 
-def _knows_answer(plan: Plan) -> bool:
-    """Whether a strategy looks at the gold answer, as `pass_at` does: it can be no choice."""
-    return any(scorer.field == "answer" for scorer in plan.scorers)
-
-
 @dataclass(frozen=True, slots=True)
 class _Bins:
     """Of each problem its bin; borders and names, how a file finds them, and what that costs."""
@@ -151,7 +145,11 @@ def _tune(options: Namespace) -> int:
             "all strategies have a graded answer to one problem only: a choice is made on some "
             "problems and measured on others"
         )
-    oracles = [name for name, each in experiment.records.items() if _knows_answer(each.plan)]
+    oracles = [  # such as `pass_at`
+        name
+        for name, each in experiment.records.items()
+        if any(scorer.field == "answer" for scorer in each.plan.scorers)
+    ]
     candidates = [each for each in experiment.candidates(cost) if each.name not in oracles]
     if not candidates:
         raise ExperimentError(
@@ -169,13 +167,14 @@ def _tune(options: Namespace) -> int:
     choose = partial(
         tuned, candidates, bins.of, number=len(bins.borders) + 1, overhead=bins.overhead
     )
-    if budgets:
-        choices = [choose(budget=budget) for budget in budgets]
-    else:
-        choices = [choose(baseline=each) for each in baseline]
+    choices = [choose(budget=each) for each in budgets]
+    choices = choices or [choose(baseline=each) for each in baseline]
     points = [each for each in choices if each is not None]
+    least = f"{ceil(least_budget(candidates, bins.of, bins.overhead)):,}"
     if not points:
-        raise ExperimentError("no strategy fits the budget in every bin: name a larger one")
+        raise ExperimentError(
+            f"no strategy fits the budget in every bin; the smallest that one fits is {least}"
+        )
     count = f"{len(experiment.problems):,} problems, {len(candidates)} strategies"
     engines = {**experiment.policies, **experiment.scorers}
     named = "; ".join(f"{name} {engine}" for name, engine in engines.items())
@@ -187,6 +186,8 @@ def _tune(options: Namespace) -> int:
     failed = sum(bool(a.error) for answers in experiment.answers.values() for a in answers)
     if failed:
         print(f"failed, and so wrong at no cost: {failed:,} answers")
+    if small := [f"{each:,g}" for each, at in zip(budgets, choices, strict=False) if at is None]:
+        print(f"left out, as no strategy fits below {least} in every bin: {', '.join(small)}")
     _print_points(points, candidates, bins, cost)
     for line in _conclusions(points, baseline, candidates, cost):
         print(printable(line))

@@ -309,8 +309,9 @@ class Run:
         if name is None and len(self.strategies) == 1:
             return next(iter(self.strategies.values()))
         if name is None or name not in self.strategies:
-            hint = did_you_mean(name or "", self.strategies)
-            listed = ", ".join(self.strategies)
+            swept = [each for each in self.strategies if each.startswith(f"{name}[")]
+            hint = None if swept else did_you_mean(name or "", self.strategies)
+            listed = ", ".join(swept or self.strategies)
             raise KeyError(f"name one of the run's strategies: {hint or listed}")
         return self.strategies[name]
 

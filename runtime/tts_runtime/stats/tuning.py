@@ -181,6 +181,19 @@ def tuned(
     )
 
 
+def least_budget(
+    candidates: Sequence[TuningCandidate], bins: Mapping[str, int], overhead: Mapping[str, float]
+) -> float:
+    """The smallest budget of `tuned` that fits a candidate in every bin that has problems."""
+    members: dict[int, list[str]] = {}
+    for id_, at in bins.items():
+        members.setdefault(at, []).append(id_)
+    return max(
+        min(_cost(each, ids) + overhead.get(each.name, 0.0) for each in candidates)
+        for ids in members.values()
+    )
+
+
 def _budget(baseline: TuningCandidate | None, budget: float | None, ids: Sequence[str]) -> float:
     if baseline is not None:
         return _cost(baseline, ids)
