@@ -27,6 +27,11 @@ def test_simulated_engines_by_seed() -> None:
     assert scorer.seed == 0
 
 
+def test_a_simulated_policy_has_the_window_that_is_asked_for() -> None:
+    assert policy_engine("sim").binding.context == 256
+    assert policy_engine("sim:7?context=4096").binding.context == 4096
+
+
 def test_folders_are_engines(policy_folder: Path, prm_folder: Path) -> None:
     assert policy_engine(str(policy_folder)).binding.name == "tiny"
     assert scorer_engine(str(prm_folder)).steps

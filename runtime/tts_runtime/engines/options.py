@@ -39,6 +39,12 @@ class NoOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class SimOptions(NoOptions):
+    """Options of the policy `sim`."""
+
+    context: int = Field(default=256, gt=0, description="Window, in tokens")
+
+
 class ModelOptions(NoOptions):
     """Options of every engine that runs a model through transformers."""
 

@@ -23,6 +23,7 @@ from tts_runtime.engines.options import (
     NoOptions,
     PolicyOptions,
     ScorerOptions,
+    SimOptions,
     options_of,
     parse_name,
     with_options,
@@ -122,9 +123,9 @@ def find_policy(name: str) -> Callable[[], PolicyEngine]:
         from tts_runtime.engines.sim.engines import SimPolicy
         from tts_runtime.engines.sim.model import SimModel
 
-        options_of(parsed, NoOptions)
-        seed = _seed(name, parsed.argument)
-        return lambda: SimPolicy(SimModel(seed))
+        simulated = options_of(parsed, SimOptions)
+        model = SimModel(_seed(name, parsed.argument))
+        return lambda: SimPolicy(model, model.binding(simulated.context))
     if parsed.plain == "bundled":
         options_of(parsed, NoOptions)
         return lambda: load_policy(_bundled_folder("policy"))
