@@ -103,7 +103,7 @@ def test_columns_are_left_out_in_a_stated_order_and_named() -> None:
 def test_what_is_not_known_is_not_zero() -> None:
     shown = table([summary("a", flops=None, accuracy=None, accuracy_low=None), summary("b")])
     assert [line.split()[-1] for line in shown.splitlines()[3:]] == ["unknown", "10.0T"]
-    assert "no gold" in shown
+    assert "not graded" in shown
 
 
 def test_means_are_over_problems_that_did_not_fail() -> None:

@@ -162,7 +162,7 @@ def _columns(summaries: Sequence[Summary]) -> list[TableColumn]:
 
 
 def _percent(summary: Summary) -> str:
-    return "no gold" if summary.accuracy is None else f"{100 * summary.accuracy:.1f} %"
+    return "not graded" if summary.accuracy is None else f"{100 * summary.accuracy:.1f} %"
 
 
 def _interval(summary: Summary) -> str:

@@ -70,7 +70,7 @@ def _accuracy(study: Study, width: int, marks: Sequence[str]) -> Iterator[Text |
         table.add_column(_ruler(scale, room), no_wrap=True)
     for (entry, estimate), name in zip(rows, names, strict=True):
         tokens = entry.mean("policy_tokens")
-        cells = [name, "no gold" if estimate is None else f"{estimate.value:.1f}"]
+        cells = [name, "not graded" if estimate is None else f"{estimate.value:.1f}"]
         if not room:
             cells.append("" if estimate is None else f"{estimate.low:.0f}-{estimate.high:.0f}")
         cells.append("-" if tokens is None else short(tokens))
