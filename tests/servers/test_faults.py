@@ -38,9 +38,11 @@ def test_waits_double_without_a_retry_after(vllm: Subject) -> None:
 
 
 def test_retry_after_in_seconds_is_kept(vllm: Subject) -> None:
-    vllm.server.faults = first(Fault(429, {"Retry-After": "17"}), Fault(503, {"Retry-After": "0"}))
+    """At least: attempts that all return at once use themselves up before a limit is lifted."""
+    busy, soon = (Fault(429, {"Retry-After": each}) for each in ("17", "0"))
+    vllm.server.faults = first(busy, soon, soon, soon)
     vllm.answers(1, Limits(8))
-    assert vllm.clock.slept == [17.0, 0.0]
+    assert vllm.clock.slept == [17.0, 1.0, 2.0, 4.0]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_retry_after_as_a_date_goes_by_the_servers_clock(vllm: Subject) -> None:
     vllm.server.faults = first(Fault(429, later))
     vllm.answers(1, Limits(8))
     [waited] = vllm.clock.slept
-    assert waited == 0.0  # by the server's own date, the moment has long passed
+    assert waited == 0.5  # by the server's own date, the moment has long passed
 
 
 def test_too_long_a_wait_pauses_everybody_once(
@@ -114,9 +116,9 @@ def test_without_patience_too_long_a_wait_is_no_wait(vllm: Subject) -> None:
 
 
 def test_a_short_wait_is_no_patience(vllm: Subject) -> None:
-    vllm.server.faults = first(Fault(429, {"Retry-After": "0.5"}), Fault(429, {"Retry-After": "9"}))
+    vllm.server.faults = first(Fault(429, {"Retry-After": "0.7"}), Fault(429, {"Retry-After": "9"}))
     vllm.answers(1, Limits(8), patience=0)
-    assert vllm.clock.slept == [0.5, 9.0]
+    assert vllm.clock.slept == [0.7, 9.0]
 
 
 def test_given_up_after_so_many_attempts(vllm: Subject) -> None:

@@ -91,13 +91,11 @@ class Failing(Transient):
 
     Args:
         refused: What it is if a retry changes nothing.
-        wait, least: As for `Transient`.
+        least: As for `Transient`.
     """
 
-    def __init__(
-        self, reason: str, refused: Refused, wait: float | None = None, least: float = 0.0
-    ) -> None:
-        super().__init__(reason, wait, least)
+    def __init__(self, reason: str, refused: Refused, least: float = 0.0) -> None:
+        super().__init__(reason, least)
         self.refused = refused
 
 
@@ -178,9 +176,8 @@ class HttpClient:
                 lost and failures >= self._schedule.attempts
             ):
                 raise self._given_up(problem, f"{reason}; given up after {failures} attempts")
-            wait = problem.wait
-            if wait is None:
-                wait = max(problem.least, self._schedule.wait(failures))
+            # Many requests that are told the same short wait return together, and few get through.
+            wait = max(problem.least, self._schedule.wait(failures))
             if wait > max(self._schedule.patience, self._schedule.longest):
                 if not self._may_pause(wait, pauses):
                     raise EngineError(
@@ -239,7 +236,7 @@ class HttpClient:
         message = f"{self._where}: {reason}"
         if isinstance(problem, Spoilt):
             return CandidateError(Fault.UNUSABLE, message)
-        return EngineError(message, problem.wait or problem.least or None)
+        return EngineError(message, problem.least or None)
 
     # ------------------------------------------------------------------ one attempt
 
@@ -368,10 +365,12 @@ class HttpClient:
         refused = Refused(message, status, words, concealed(raw))
         if not passes(status) or words.code == "insufficient_quota":
             raise refused
-        wait, least = retry_after(headers, self._clock.now()), wait_in(raw)
+        least = retry_after(headers, self._clock.now())
+        if least is None:
+            least = wait_in(raw)
         if status == 500:
-            raise Failing(said, refused, wait, least)
-        raise Transient(said, wait, least)
+            raise Failing(said, refused, least)
+        raise Transient(said, least)
 
     def _meaning(self, status: int) -> str:
         """Advice to the user about an HTTP status."""

@@ -1,4 +1,4 @@
-"""When failed requests are retried: on a fixed schedule, unless the server names a time."""
+"""When failed requests are retried: on a fixed schedule, but not before a server's own time."""
 
 from __future__ import annotations
 
@@ -35,14 +35,12 @@ class Transient(Exception):
 
     Args:
         reason: What happened, for the message if retries fail.
-        wait: Seconds that the server asks to wait, if any.
-        least: Seconds that its message speaks of: a wait is as long at least.
+        least: Seconds that the server asks to wait, at least.
     """
 
-    def __init__(self, reason: str, wait: float | None = None, least: float = 0.0) -> None:
+    def __init__(self, reason: str, least: float = 0.0) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.wait = wait
         self.least = least
 
 
