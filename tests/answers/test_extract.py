@@ -394,6 +394,8 @@ def test_marks_without_end_are_read_in_one_pass(part: str) -> None:
 def test_c35_only_after_the_end_of_thinking() -> None:
     text = r"maybe \boxed{1} 99</think>It is \boxed{2}"
     assert extract_answer(text, thinking_end="</think>") == "2"
+    for end in ("</think>", "</thinking>", "[/THINK]"):  # a policy whose binding has no thoughts
+        assert extract_answer(f"So it is 7.{end}\n42") == "42"
     assert extract_answer(r"\boxed{1}</think>no idea", thinking_end="</think>") is None
     assert extract_answer(r"\boxed{1}", thinking_end="</think>") == "1"
 

@@ -59,6 +59,9 @@ _HTML = re.compile(
     r"</?(?:b|strong|i|em|u|p|br|span|div|mark|code|center|h[1-6])(?:[ ][^<>]{0,80})?/?>",
     re.IGNORECASE,
 )
+#: Tags of thoughts that models write without being asked to.
+THOUGHT_TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"))
+_THOUGHT_ENDS = tuple(end for _, end in THOUGHT_TAGS)
 MAXIMUM_BETWEEN = 80
 MAXIMUM_JOINED = 60
 
@@ -80,14 +83,12 @@ def extract_answer(
     beginning, or the last mathematical span or number, is taken instead only if the policy ended by
     itself (`finish == "end"`). So is what stands in a last box that is never closed; in a text that
     was cut off, such a box is an answer that is not there yet, and no earlier box stands for it.
-    `thinking_end` is the text that ends the policy's thinking: if the text has it, only what
-    follows its last occurrence is searched.
+    `thinking_end` is the text that ends the policy's thinking, by default any of the usual tags: if
+    the text has it, only what follows its last occurrence is searched.
     Raises MarkerError for a pattern that is not a marker.
     """
-    if thinking_end:
-        end = text.rfind(thinking_end)
-        if end >= 0:
-            text = text[end + len(thinking_end) :]
+    for end in (thinking_end,) if thinking_end else _THOUGHT_ENDS:
+        text = text.rpartition(end)[2]
     ended = finish == "end"
     best: tuple[int, str] | None = None
     written = text

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 
 from tts_lang.plan.graph import Judge
 from tts_lang.plan.template import Template
+from tts_runtime.answers.extract import THOUGHT_TAGS
 from tts_runtime.answers.judge_numbers import (
     ANSWERS,
     Scale,
@@ -30,9 +31,6 @@ Reading: TypeAlias = "list[float | None]"
 
 #: Characters that are looked at: behind a marker, or at the beginning and at the end of a reply.
 _REACH: Final = 2000
-
-#: Tags of thoughts that models write without being asked to.
-_THOUGHTS: Final = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"))
 
 _BRACKETED: Final = re.compile(
     r"\[\[([^\[\]\n]{1,40})\]\]|\\boxed\s*\{([^{}\n]{1,40})\}"
@@ -64,7 +62,7 @@ _DENIED: Final = re.compile(
 
 def final_text(reply: str, binding: Binding, message: str) -> str:
     """A reply to a message without its thoughts; nothing while it still thinks."""
-    pairs = list(_THOUGHTS)
+    pairs = list(THOUGHT_TAGS)
     if binding.thinking is not None:
         begin, end = binding.thinking.begin.strip(), binding.thinking.end.strip()
         pairs.append((begin, end))
