@@ -266,6 +266,8 @@ def test_a_gate_passes_a_given_place_on_when_its_taker_is_cancelled() -> None:
         ({"finish_reason": "content_filtered"}, "filter"),  # Bedrock
         ({"finish_reason": "guardrail_intervened"}, "filter"),
         ({"finish_reason": "SPII"}, "filter"),  # Gemini
+        ({"finish_reason": "content_filter: RECITATION"}, "filter"),
+        ({"finish_reason": "function_call_filter: MALFORMED_FUNCTION_CALL"}, "filter"),
         ({"finish_reason": "model_context_window_exceeded"}, "length"),  # Bedrock, Zhipu
         ({"finish_reason": "time_limit"}, "length"),  # watsonx
         ({"finish_reason": "end_turn"}, "stop"),

@@ -8,6 +8,7 @@ forbidden tokens need further requests.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -59,6 +60,7 @@ class PendingGeneration:
         self._usage: Usage | None = None
         self._before = 0
         self._asked = 0
+        self._stops_sent: Sequence[str] = ()
         self._streamed = False
         self._limited: int | None = None
         self._told = self._guessed = False
@@ -128,9 +130,10 @@ class PendingGeneration:
         """Ids that must not be drawn next."""
         return self.tracker.forbidden() - {END}
 
-    def sent(self, tokens: int | None, *, streamed: bool) -> None:
-        """Notes how it was sent: its limit (`None`: the server's own), streamed or not."""
+    def sent(self, tokens: int | None, stops: Sequence[str], *, streamed: bool) -> None:
+        """Notes how it was sent: limit (`None`: the server's own), stop texts, streamed or not."""
         self._limited = tokens
+        self._stops_sent = stops
         self._streamed = streamed
         self._spelling = self._vocabulary.spelling(streamed=streamed)
 
@@ -144,6 +147,9 @@ class PendingGeneration:
         self._usage = usage or self._usage
         if chunk.finish == "filter":
             raise CandidateError(Fault.FILTERED, f"the server withheld its answer (`{chunk.stop}`)")
+        if chunk.stop not in self._stops_sent:
+            # Servers other than vLLM have words such as `end_turn` there.
+            chunk = replace(chunk, stop=None)
         if self.ranked and chunk.tokens:
             self.tracker.feed([self._chosen(self.likeliest(chunk))])
             return

@@ -232,10 +232,11 @@ class OpenAIPolicy(PolicyEngine):
     async def _sent(self, pending: PendingGeneration, body: dict[str, Any]) -> str | None:
         """Sends a request and takes its reply; returns why it ended."""
         url = f"{self._client.address.base}/{self._payloads.place}"
-        pending.sent(self._fields.limit_in(body), streamed=bool(body.get("stream")))
+        limit, streamed = self._fields.limit_in(body), bool(body.get("stream"))
+        pending.sent(limit, body.get("stop", ()), streamed=streamed)
         finish: str | None = None
         usage: Usage | None = None
-        if body.get("stream"):
+        if streamed:
             last: Chunk | None = None
             unmarked = False  # a piece came without one: the first `stop` is the end
             async with aclosing(self._client.events(url, body)) as events:

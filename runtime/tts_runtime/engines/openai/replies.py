@@ -44,6 +44,8 @@ _WITHHELD: Final = frozenset(
         "tool_calls",
         "tool_use",
         "function_call",
+        "function_call_filter",
+        "malformed_function_call",
     )
 )
 _GIVEN_UP: Final = frozenset(
@@ -206,7 +208,7 @@ def _finish(choice: Mapping[str, Any]) -> str | None:
         return None
     if not isinstance(finish, str):
         raise _unknown(f"choices.0.finish_reason: {type(finish).__name__}, not a text")
-    word = finish.lower()
+    word = finish.lower().partition(":")[0]  # Gemini's `content_filter: RECITATION`
     if word in ("null", "none"):
         return None
     if word in _GIVEN_UP:
