@@ -174,6 +174,27 @@ def test_a_limit_that_is_too_large_is_lowered(words: str) -> None:
     assert sum(body["max_tokens"] > 100 for body in server.sent()) <= 3
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Please reduce the length of the messages or completion.",
+        "This model's maximum context length is 100 tokens. However, your messages resulted in 200 "
+        "tokens. Please reduce the length of the messages.",
+    ],
+)
+def test_a_prompt_that_is_too_long_lowers_no_limits(words: str) -> None:
+    def answer(asked: Asked) -> Reply:
+        long = "long" in asked.body["messages"][-1]["content"]
+        return refused(words, code="context_length_exceeded") if long else chat(RIGHT)
+
+    with serving(chats_only(answer)) as server:
+        settings = Settings(policies={"policy": f"openai:{server.root}/v1#m?concurrency=1"})
+        problems = [Problem(name, f"{name}: what is 6 * 7?", "42") for name in ("long", "short")]
+        [result] = run("greedy", problems, settings=settings)
+    assert [each.error is None for each in result.answers] == [False, True]
+    assert server.sent()[-1]["max_tokens"] > 400
+
+
 # ---------------------------------------------------------------------- streams
 
 STEPS = "First 6 * 7.\n\nThat is 42.\n\nSo it is \\boxed{42}."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from tts_runtime.engines.base import EngineError
@@ -65,7 +66,8 @@ _WINDOW: Final = re.compile(
     re.IGNORECASE,
 )
 _PROMPT: Final = re.compile(
-    r"(\d+) (?:inputs? tokens|tokens (?:from|in) the (?:input|messages|prompt))"
+    r"messages resulted in (\d+) tokens|(\d+) of text input"
+    r"|(\d+) (?:inputs? tokens|tokens (?:from|in) the (?:input|messages|prompt))"
     r"|(\d+) (?:in the (?:messages|prompt)|in your prompt|prompt tokens)"
     r"|(?:has|contains|given:?)(?: at least)? (\d+) (?:inputs? |prompt )?tokens",
     re.IGNORECASE,
@@ -79,6 +81,26 @@ _TOO_MUCH: Final = re.compile(r"too (?:large|big|high|long|many)|exceed|context|
 ABOUT_WINDOW: Final = re.compile(
     r"context|too (?:large|long|many)|maximum.{0,20}tokens|tokens.{0,40} must be", re.I
 )
+
+
+@dataclass(slots=True)
+class _Room:
+    """The room that a request wants: the rest of the window; lengths of prompts are estimates.
+
+    Args:
+        whole: Its limit, if that is the rest of the window; else 0.
+        margin: Tokens by which the next attempt's limit is lower.
+    """
+
+    whole: int
+    margin: int = 0
+
+    def shrinks(self, limit: int, rest: int) -> bool:
+        """Lowers a refused limit to `rest` if possible."""
+        if not self.whole or not 0 < rest < limit:
+            return False
+        self.margin = max(self.margin, self.whole - rest)
+        return True
 
 
 class Fields:
@@ -110,13 +132,12 @@ class Fields:
         self._most: int | None = None
         self._margin = 0
 
-    def fitted(self, body: Mapping[str, Any], *, fills: bool = False) -> dict[str, Any]:
-        """A request as this server accepts it; `fills`: its limit is the rest of the window."""
+    def fitted(self, body: Mapping[str, Any], margin: int = 0) -> dict[str, Any]:
+        """A request as this server accepts it, with a limit that is lower by `margin`."""
         found = {**body, **self._extra}
         limit = found.get(LIMIT)
         if isinstance(limit, int):
-            if fills:
-                limit = max(1, limit - self._margin)
+            limit = max(1, limit - margin)
             found[LIMIT] = limit if self._most is None else min(limit, self._most)
         for name, other in self._names.items():
             if name in found:
@@ -148,42 +169,45 @@ class Fields:
     ) -> Reply:
         """The result of `work` for a request, with fields changed while the server refuses one.
 
-        `keep`: fields that stay.
+        `fills`: its limit is the rest of the window. `keep`: fields that stay.
 
         Raises:
             Refused: For another reason, or because of a field that is needed.
         """
+        room = _Room(body[LIMIT] if fills else 0)
         while True:
-            sent = self.fitted(body, fills=fills)
+            if fills:
+                room.margin = max(room.margin, self._margin)
+            sent = self.fitted(body, room.margin)
             try:
-                return await work(sent)
+                reply = await work(sent)
             except Refused as error:
                 # Another request may have learned the same while this one was on its way.
-                if self.fitted(body, fills=fills) != sent:
+                if self.fitted(body, max(room.margin, self._margin if fills else 0)) != sent:
                     continue
-                whole = body[LIMIT] if fills else 0
-                if not self._learn(error, sent, whole, keep):
+                if not self._learn(error, sent, room, keep):
                     raise
+            else:
+                # Only now: a prompt that is too long by itself says nothing about other requests.
+                self._margin = max(self._margin, room.margin)
+                return reply
 
     def refused_by(self, error: Refused, sent: Mapping[str, Any]) -> bool:
         """Whether an error is about a field of a request that can be omitted or changed."""
         return _refuses(error) and any(_named(error, sent, {self._limit, *_RENAMED}))
 
     def _learn(
-        self, error: Refused, sent: Mapping[str, Any], whole: int, keep: Sequence[str]
+        self, error: Refused, sent: Mapping[str, Any], room: _Room, keep: Sequence[str]
     ) -> bool:
-        """Learns from a refusal; false if it teaches nothing.
-
-        `whole`: the limit that was requested, if it is the rest of the window; else 0.
-        """
+        """Learns from a refusal; false if it teaches nothing."""
         if not _refuses(error):
             return False
         said = _said(error)
         named = list(_named(error, sent, {self._limit, *_RENAMED}))
         if self._limit in sent and (
-            self._limit in named or (whole and not named and ABOUT_WINDOW.search(said))
+            self._limit in named or (room.whole and not named and ABOUT_WINDOW.search(said))
         ):
-            return self._learn_limit(said, sent[self._limit], whole)
+            return self._learn_limit(said, sent[self._limit], room)
         if not named or named[0] in keep:
             return False
         if named[0] in _RENAMED:
@@ -199,32 +223,25 @@ class Fields:
         self._say(f"refuses {what}, which is omitted: {_DISPENSABLE[name]}")
         return True
 
-    def _learn_limit(self, said: str, limit: int, whole: int) -> bool:
+    def _learn_limit(self, said: str, limit: int, room: _Room) -> bool:
         """Learns from the refusal of a limit: a smaller one, or another name."""
         numbers = re.sub(r"`|(?<=\d),(?=\d\d\d)", "", said)
         prompt, window = _first(_PROMPT, numbers), _first(_WINDOW, numbers)
         if prompt is not None and window is not None:
-            return self._shrunk(whole, limit, window - prompt)
+            return room.shrinks(limit, window - prompt)
         most = [int(each) for each in _MOST.findall(numbers) if 0 < int(each) < limit]
         if most:
             self._most = max(most)
             self._say(f"allows at most {self._most} tokens per answer")
             return True
         if _TOO_MUCH.search(said):
-            return self._shrunk(whole, limit, limit // 2)
+            return room.shrinks(limit, limit // 2)
         return self._rename(LIMIT) if LIMIT not in self._names else False
 
     def _rename(self, name: str) -> bool:
         """Sends a field under its second name from now on."""
         self._names[name] = _RENAMED[name]
         self._say(f"refuses `{name}`: it is sent as `{_RENAMED[name]}`")
-        return True
-
-    def _shrunk(self, whole: int, limit: int, rest: int) -> bool:
-        """Lowers a limit if possible; lengths of prompts are estimates, so it may be too large."""
-        if not whole or not 0 < rest < limit:
-            return False
-        self._margin = max(self._margin, whole - rest)
         return True
 
     def _say(self, what: str) -> None:
