@@ -96,8 +96,21 @@ def test_thoughts_that_nobody_shows_cost_what_the_server_says(
     assert "cut" not in caplog.text.replace("cut here", "")
 
 
-def test_a_limit_spent_on_hidden_thoughts_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    with serving(chats_only(lambda asked: chat("", "length", asked.body["max_tokens"]))) as server:
+@pytest.mark.parametrize(
+    "cut",
+    [
+        chat("", "length", 505),
+        refused(
+            "Could not finish the message because max_tokens or model output limit was reached. "
+            "Please try again with higher max_tokens.",
+            type="invalid_request_error",
+        ),
+    ],
+)
+def test_a_limit_spent_on_hidden_thoughts_is_said(
+    cut: Reply, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(chats_only(lambda _asked: cut)) as server:
         assert result_of(server).summary.accuracy == 0.0
     assert caplog.text.count("cut an answer after") == 1
 

@@ -35,7 +35,7 @@ from tts_runtime.engines.in_flight import InFlight
 from tts_runtime.engines.openai.calls import PendingGeneration
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.payloads import PayloadWriter
-from tts_runtime.engines.openai.replies import Chunk, Usage, read
+from tts_runtime.engines.openai.replies import Chunk, Usage, read, unfinished
 from tts_runtime.engines.openai.sampled import Vocabulary
 from tts_runtime.engines.openai.setup import ServerSetup, lacking, open_server
 from tts_runtime.engines.stopping import end_ids, fitted
@@ -221,7 +221,7 @@ class OpenAIPolicy(PolicyEngine):
         finish: str | None = None
         try:
             finish = await self._fields.adapted(
-                body, partial(self._sent, pending), fills=call.fills
+                body, partial(self._finish, pending), fills=call.fills
             )
         finally:
             pending.settle(len(call.path))
@@ -229,8 +229,17 @@ class OpenAIPolicy(PolicyEngine):
             raise Spoilt("the answer does not say why it ended")
         pending.ended(finish)
 
-    async def _sent(self, pending: PendingGeneration, body: dict[str, Any]) -> str | None:
+    async def _finish(self, pending: PendingGeneration, body: dict[str, Any]) -> str | None:
         """Sends a request and takes its reply; returns why it ended."""
+        try:
+            return await self._sent(pending, body)
+        except Refused as error:
+            if unfinished(error.words.reason):
+                return "length"
+            raise
+
+    async def _sent(self, pending: PendingGeneration, body: dict[str, Any]) -> str | None:
+        """The same, for a reply that is no error."""
         url = f"{self._client.address.base}/{self._payloads.place}"
         limit, streamed = self._fields.limit_in(body), bool(body.get("stream"))
         pending.sent(limit, body.get("stop", ()), streamed=streamed)

@@ -266,6 +266,10 @@ async def find_interface(
             if fields.refused_by(error.refused, body):
                 raise error.refused from None
             raise
+        except Refused as error:
+            if replies.unfinished(error.words.reason):
+                return replies.Chunk("", (), "length", None, None)
+            raise
 
     for kind in order if api == "auto" else (api,):
         answered = True

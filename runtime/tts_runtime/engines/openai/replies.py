@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -56,6 +57,7 @@ _THOUGHTS: Final = ("reasoning_content", "reasoning", "thinking")
 #: Characters of a reply of another form that are looked at for secrets, and shown.
 _LOOKED_AT: Final = 100_000
 _SHOWN: Final = 160
+_UNFINISHED: Final = re.compile(r"could not finish the message because max_tokens", re.IGNORECASE)
 #: More tokens than any window holds.
 _MOST: Final = 10**9
 
@@ -180,6 +182,14 @@ def read(reply: Any, *, piece: bool = False, bare: bool = False) -> Chunk:
         told,
         isinstance(ids, list),
     )
+
+
+def unfinished(reason: str) -> bool:
+    """Whether an error says that the limit was spent before the answer (OpenAI's reasoning models).
+
+    Other servers send an empty reply then.
+    """
+    return _UNFINISHED.search(reason) is not None
 
 
 def number(value: object) -> int | None:
