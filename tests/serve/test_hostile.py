@@ -317,6 +317,30 @@ def test_of_a_question_without_any_room_only_the_beginning_is_read(
     asyncio.run(asked())
 
 
+class _NoNul(Bytes):
+    """Reads NUL as a control token, as the bundled policy's does."""
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """The text's bytes."""
+        if "\0" in text:
+            raise EngineError("a text contains '\\x00'")
+        return super().encode(text)
+
+
+@pytest.mark.parametrize("length", [1, 20_000])
+def test_a_question_that_the_tokenizer_cannot_read_is_the_clients_mistake(length: int) -> None:
+    async def asked() -> None:
+        async with serving(
+            policy=ScriptedPolicy(["2"], context=50_000, tokenizer=_NoNul())
+        ) as served:
+            for stream in (False, True):
+                reply = await served.chat("x" * length + "\0", stream=stream)
+                assert reply.status_code == 400
+                assert "cannot be read: a text contains" in reply.json()["error"]["message"]
+
+    asyncio.run(asked())
+
+
 def test_clients_that_leave_in_the_middle_are_no_errors() -> None:
     async def asked() -> None:
         async with serving() as served:

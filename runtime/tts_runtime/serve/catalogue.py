@@ -339,7 +339,7 @@ def _bare(chosen: Mapping[str, Value]) -> Plan:
                 raise bad_request(f"`{name}` must be a number", name) from None
             least = 1.0 if name == "max_tokens" else 0.0
             if not least <= number <= 1e9:
-                raise bad_request(f"`{name}` must be at least {least:g}", name)
+                raise bad_request(f"`{name}` must be from {least:g} to 1e9", name)
             if name == "max_tokens" and not number.is_integer():
                 raise bad_request("`max_tokens` must be a whole number", name)
             shown = int(number) if number.is_integer() else number

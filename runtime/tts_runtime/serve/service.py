@@ -24,7 +24,7 @@ from tts_runtime.runs.response import AnswerError, Response, Solution
 from tts_runtime.runs.session import Session
 from tts_runtime.serve.admission import Admission
 from tts_runtime.serve.catalogue import Catalogue, Served
-from tts_runtime.serve.errors import ApiError
+from tts_runtime.serve.errors import ApiError, bad_request
 from tts_runtime.serve.keys import ApiKey
 from tts_runtime.serve.metrics import Metrics
 from tts_runtime.serve.requests import AnswerRequest, of_sampling
@@ -183,7 +183,7 @@ class AnswerService:
             try:
                 async with asyncio.timeout(limit):
                     self._prepare(served)
-                    await self._refuse_overlong(served, request.text)
+                    await self._refuse_unreadable(served, request.text)
                     async with self.admission.room(key.name, served.rows):
                         self.metrics.waited.observe(monotonic() - begun)
                         response = await self.session.answer(
@@ -218,24 +218,25 @@ class AnswerService:
             message = f"`{served.name}` needs engines that this server does not have"
             raise ApiError(503, message, "model_unavailable", "model") from error
 
-    async def _refuse_overlong(self, served: Served, text: str) -> None:
-        """Refuses a question that no policy has room for.
+    async def _refuse_unreadable(self, served: Served, text: str) -> None:
+        """Refuses a question that no policy has room for, or that a tokenizer cannot read.
 
         A run would first read it whole, which may take seconds, and nobody else is answered
         meanwhile. Cut into pieces, a text has a few tokens more, but never twice as many.
 
         Raises:
-            ApiError: It is too long.
+            ApiError: It is either.
         """
-        if len(text) <= _PIECE:
-            return
         engines = self.session.prepare(served.plan).bound.program.engines
         for policy in engines.policies.values():
             tokens = start = 0
             while tokens < 2 * policy.context:
                 if start >= len(text):
                     return
-                tokens += len(encode(policy.tokenizer, text[start : start + _PIECE]))
+                try:
+                    tokens += len(encode(policy.tokenizer, text[start : start + _PIECE]))
+                except EngineError as error:
+                    raise bad_request(f"the question cannot be read: {error}") from error
                 start += _PIECE
                 await asyncio.sleep(0)
         policy = engines.default
