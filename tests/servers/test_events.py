@@ -38,13 +38,16 @@ EVENTS: list[Callable[[Any], str]] = [
 ]
 
 
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/json"])
 @pytest.mark.parametrize("write", EVENTS)
-def test_events_are_read_as_they_are_specified(write: Callable[[Any], str]) -> None:
+def test_events_are_read_as_they_are_specified(write: Callable[[Any], str], kind: str) -> None:
+    """Whatever the reply's header says: some proxies call all replies JSON."""
+
     def answer(asked: Asked) -> Reply:
         reply = in_events(7, usage=True)(asked)
         body = "".join(map(write, reply.events or ())) + "data: [DONE]\n\n"
-        kind = {"content-type": "text/event-stream"}
-        return reply if reply.events is None else Reply(body.encode(), headers=kind)
+        headers = {"content-type": kind}
+        return reply if reply.events is None else Reply(body.encode(), headers=headers)
 
     with serving(answer) as server:
         plan = plan_of('return sample 1 stop at "never"')

@@ -202,6 +202,14 @@ def test_an_error_within_a_stream_is_understood(vllm: Subject) -> None:
     vllm.server.faults = first(Fault(200, body=wrong))
     with pytest.raises(EngineError, match="HTTP 400: too hot"):
         vllm.answers(1, Limits(8, stop_when=lambda _partial: False))
+    for called in (
+        '{"message": "too hot", "code": 400}',
+        "too hot",
+        '{\ndata: "detail": "too hot"}',
+    ):
+        vllm.server.faults = first(Fault(200, body=f"event: error\ndata: {called}\n\n"))
+        with pytest.raises(EngineError, match=r"HTTP [45]00: too hot"):
+            vllm.answers(1, Limits(8, stop_when=lambda _partial: False), attempts=1)
     passing = 'data: {"error": {"message": "cooling", "code": 503}}\n\n'
     vllm.server.faults = first(Fault(200, body=passing))
     assert vllm.answers(1, Limits(8, stop_when=lambda _partial: False))[0].ids

@@ -40,6 +40,8 @@ Reply = TypeVar("Reply")
 _TO_OPEN: Final = 3
 #: Timeout of each of them, in seconds: the first may have to load the model.
 _OPENING: Final = 300.0
+#: What lines before the first data of a stream begin with.
+_FIELDS: Final = (":", "event:", "id:", "retry:")
 #: Characters of a text of which a part is quoted.
 _LOOKED_AT: Final = 100_000
 
@@ -273,36 +275,35 @@ class HttpClient:
             Transient: In particular, when the stream ends without `[DONE]`.
         """
         async with self._answer("POST", url, body) as response:
-            if "json" in response.headers.get("content-type", ""):
-                text = (await self._content(response)).decode("utf-8", errors="replace")
-                yield self._event(text, response.headers)
-                return
             data: list[str] = []
-            whole: list[str] = []  # a reply in JSON that is called a stream
-            streamed = False
+            whole: list[str] = []  # a reply that is no stream, whatever its header says
+            streamed = failed = False
             async for line in lines_of(response):
                 streamed = streamed or line.startswith("data:")
-                if whole or (not streamed and line.startswith(("{", "["))):
+                if whole or (line and not streamed and not line.startswith(_FIELDS)):
                     whole.append(line)
                     continue
+                if line.startswith("event:"):
+                    failed = line[6:].strip() == "error"
                 if line and not line.startswith("data:"):
                     continue
                 part = line[5:].strip()
                 if part == "[DONE]" and not data:
                     return
                 data += [part] if part else []
-                if not data or (line and len(data) > 1):
+                if not data or (line and (failed or len(data) > 1)):
                     continue
                 try:
-                    event = self._event("\n".join(data), response.headers)
+                    event = self._event("\n".join(data), response.headers, failed=failed)
                 except Spoilt:
                     if not line:
                         raise
                     continue  # an event of several lines ends with an empty one
                 data.clear()
+                failed = False
                 yield event
             if data or whole:
-                yield self._event("\n".join(whole or data), response.headers)
+                yield self._event("\n".join(whole or data), response.headers, failed=failed)
             if whole:
                 return
         raise Transient("the stream broke off")
@@ -340,7 +341,15 @@ class HttpClient:
                 )
         return bytes(found).removeprefix(BOM_UTF8)
 
-    def _event(self, data: str, headers: Mapping[str, str]) -> Any:
+    def _event(self, data: str, headers: Mapping[str, str], *, failed: bool = False) -> Any:
+        """An event's JSON; `failed`: the event is called an error.
+
+        Raises:
+            Transient, EngineError: It is none, or an error.
+        """
+        if failed:
+            words = words_in(data.encode())
+            self._raise(words.status, words, headers, data)
         try:
             event = parse_json(data)
         except ValueError as error:
