@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import formatdate
@@ -13,10 +15,13 @@ from tests.servers.conftest import Subject, requests_for
 from tests.support.server import Fault, first, sim_server
 from tts_runtime.engines.base import CandidateError, EngineError, Finish, Generation, Limits
 from tts_runtime.engines.base import Fault as Reason
-from tts_runtime.engines.http.retry import Schedule, retry_after, wait_in
+from tts_runtime.engines.http.address import Key, parse_address
+from tts_runtime.engines.http.client import HttpClient, HttpOptions
+from tts_runtime.engines.http.retry import Schedule, Transient, retry_after, wait_in
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.policy import OpenAIPolicy
 from tts_runtime.engines.options import parse_name
+from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.steps import NOTHING
 
 BUSY = Fault(429)
@@ -43,6 +48,26 @@ def test_retry_after_in_seconds_is_kept(vllm: Subject) -> None:
     vllm.server.faults = first(busy, soon, soon, soon)
     vllm.answers(1, Limits(8))
     assert vllm.clock.slept == [17.0, 1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("least", [0.0, 1.0])
+def test_requests_over_a_limit_come_back_one_after_another(least: float) -> None:
+    """Together they would be refused together, until most have no attempt left."""
+
+    async def asked() -> int:
+        client = HttpClient(parse_address("", "http://x"), Key("", ""), HttpOptions())
+        seconds: Counter[int] = Counter()
+
+        async def work() -> bool:
+            second = int(asyncio.get_running_loop().time())
+            seconds[second] += 1
+            if seconds[second] > 8:
+                raise Transient("HTTP 429", least)
+            return True
+
+        return sum(await asyncio.gather(*(client.retried(work) for _ in range(200))))
+
+    assert run_virtual(asked()) == 200
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ Reply = TypeVar("Reply")
 _TO_OPEN: Final = 3
 #: Timeout of each of them, in seconds: the first may have to load the model.
 _OPENING: Final = 300.0
+#: Its multiples, without their whole parts, lie evenly between 0 and 1 however many there are.
+_GOLDEN: Final = 0.618034
 #: What lines before the first data of a stream begin with.
 _FIELDS: Final = (":", "event:", "id:", "retry:")
 #: Characters of a text of which a part is quoted.
@@ -122,7 +124,8 @@ class HttpClient:
         self._semaphore = PrioritySemaphore(options.concurrency)
         self._paused_until = 0.0
         self._waited = False
-        self._pauses = 0
+        self._pauses = self._waiting = 0
+        self._spread = 0.0
         self._connections = Connections(address, key, options.concurrency, options.timeout)
 
     def to_open(self) -> HttpClient:
@@ -178,7 +181,6 @@ class HttpClient:
                 lost and failures >= self._schedule.attempts
             ):
                 raise self._given_up(problem, f"{reason}; given up after {failures} attempts")
-            # Many requests that are told the same short wait return together, and few get through.
             wait = max(problem.least, self._schedule.wait(failures))
             if wait > max(self._schedule.patience, self._schedule.longest):
                 if not self._may_pause(wait, pauses):
@@ -186,10 +188,17 @@ class HttpClient:
                         f"{self._where}: {reason}; it asks to wait {wait:.0f} seconds", wait
                     )
                 continue
+            # Requests that returned together would be refused together, again and again.
+            self._spread = (self._spread + _GOLDEN) % 1 if self._waiting else 0.0
+            wait *= 1 + self._spread
             left = self._left(started)
             if left is not None and wait >= left:
                 raise self._late(reason)
-            await self._clock.sleep(wait)
+            self._waiting += 1
+            try:
+                await self._clock.sleep(wait)
+            finally:
+                self._waiting -= 1
 
     def _may_pause(self, wait: float, pauses: int) -> bool:
         """Whether all requests pause because the server asks for a long wait.

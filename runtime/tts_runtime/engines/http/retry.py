@@ -78,8 +78,9 @@ class WallClock:
 class Schedule:
     """Waits between attempts: `first` seconds, then `factor` times the last, at most `longest`.
 
-    Without jitter, so that the same failures give the same run. A waiting request occupies its
-    slot, so that an overloaded server is not flooded.
+    Without jitter, so that the same failures give the same run: a client spreads waits of several
+    requests evenly, up to twice as long. A waiting request occupies its slot, so that an overloaded
+    server is not flooded.
 
     Args:
         attempts: Maximum number of attempts per request.
