@@ -209,22 +209,6 @@ def test_an_end_that_is_not_said_is_counted(drawn: int, answers: list[str | None
     assert result.summary.policy_tokens == 2 * drawn
 
 
-@pytest.mark.parametrize("api", ["chat", "completions"])
-@pytest.mark.parametrize("word", ["end_turn", "eos", "1"])
-def test_a_stop_text_that_was_not_sent_ended_nothing(api: str, word: str) -> None:
-    """Only vLLM has the stop text in `stop_reason`; others say there what `finish_reason` says."""
-
-    def answer(asked: Asked) -> Reply:
-        reply = chat(RIGHT) if asked.chat else completion(RIGHT)
-        reply.body["choices"][0]["stop_reason"] = word
-        assert len(server.asked) < 20, "it asks for ever"
-        return reply
-
-    with serving(answer) as server:
-        result = result_of(server, "greedy", f"api={api}")
-    assert [each.answer for each in result.answers] == ["42", "42"]
-
-
 def test_a_byte_order_mark_is_no_text() -> None:
     mark = "\ufeff".encode()
 

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.servers.test_behaviours import RIGHT, result_of, serving
+from tests.support.scripted_server import Asked, Reply, chat, completion
 from tts_runtime.engines.base import Finish, GenerateRequest, Limits, Sampling
 from tts_runtime.engines.http.retry import Transient
 from tts_runtime.engines.http.semaphore import PrioritySemaphore
@@ -276,6 +278,22 @@ def test_a_gate_passes_a_given_place_on_when_its_taker_is_cancelled() -> None:
 )
 def test_reasons_of_an_end_in_words_of_other_servers(said: dict[str, Any], finish: str) -> None:
     assert read({"choices": [{"message": {"content": "so far"}, **said}]}).finish == finish
+
+
+@pytest.mark.parametrize("api", ["chat", "completions"])
+@pytest.mark.parametrize("word", ["end_turn", "eos", "1", "<|im_end|>"])
+def test_a_stop_that_the_strategy_did_not_ask_for_is_the_end(api: str, word: str) -> None:
+    """vLLM has the stop text in `stop_reason`; others say there what `finish_reason` says."""
+
+    def answer(asked: Asked) -> Reply:
+        reply = chat(RIGHT) if asked.chat else completion(RIGHT)
+        reply.body["choices"][0]["stop_reason"] = word
+        assert len(server.asked) < 20, "it asks for ever"
+        return reply
+
+    with serving(answer) as server:
+        result = result_of(server, "greedy", f"api={api}&binding=qwen2.5-instruct")
+    assert [each.answer for each in result.answers] == ["42", "42"]
 
 
 def test_an_empty_text_hides_no_message() -> None:

@@ -60,7 +60,7 @@ class PendingGeneration:
         self._usage: Usage | None = None
         self._before = 0
         self._asked = 0
-        self._stops_sent: Sequence[str] = ()
+        self._stop_texts: Sequence[str] = ()
         self._streamed = False
         self._limited: int | None = None
         self._told = self._guessed = False
@@ -113,6 +113,7 @@ class PendingGeneration:
             constant = not limits.steps and len(limits.thought) <= 1
             tokens = min(left, limits.at_least - written) if constant else 1
         stream, stops = self._stops()
+        self._stop_texts = stops
         self._asked = self._limited = tokens
         self._streamed = stream and tokens > 1
         return CompletionCall(
@@ -130,10 +131,9 @@ class PendingGeneration:
         """Ids that must not be drawn next."""
         return self.tracker.forbidden() - {END}
 
-    def sent(self, tokens: int | None, stops: Sequence[str], *, streamed: bool) -> None:
-        """Notes how it was sent: limit (`None`: the server's own), stop texts, streamed or not."""
+    def sent(self, tokens: int | None, *, streamed: bool) -> None:
+        """Notes how it was sent: its limit (`None`: the server's own), streamed or not."""
         self._limited = tokens
-        self._stops_sent = stops
         self._streamed = streamed
         self._spelling = self._vocabulary.spelling(streamed=streamed)
 
@@ -147,8 +147,8 @@ class PendingGeneration:
         self._usage = usage or self._usage
         if chunk.finish == "filter":
             raise CandidateError(Fault.FILTERED, f"the server withheld its answer (`{chunk.stop}`)")
-        if chunk.stop not in self._stops_sent:
-            # Servers other than vLLM have words such as `end_turn` there.
+        if chunk.stop is not None and chunk.stop not in self._stop_texts:
+            # An end marker of the binding, or a server's word for one (`end_turn`).
             chunk = replace(chunk, stop=None)
         if self.ranked and chunk.tokens:
             self.tracker.feed([self._chosen(self.likeliest(chunk))])

@@ -241,8 +241,8 @@ class OpenAIPolicy(PolicyEngine):
     async def _sent(self, pending: PendingGeneration, body: dict[str, Any]) -> str | None:
         """The same, for a reply that is no error."""
         url = f"{self._client.address.base}/{self._payloads.place}"
-        limit, streamed = self._fields.limit_in(body), bool(body.get("stream"))
-        pending.sent(limit, body.get("stop", ()), streamed=streamed)
+        streamed = bool(body.get("stream"))
+        pending.sent(self._fields.limit_in(body), streamed=streamed)
         finish: str | None = None
         usage: Usage | None = None
         if streamed:
