@@ -96,3 +96,27 @@ def test_an_interrupted_engine_leaves_no_process_behind(times: int, tmp_path: Pa
     assert done.returncode == 130
     assert "Traceback" not in done.stderr
     assert "interrupted: 1 of 4 problems are kept in run" in done.stderr
+
+
+#: Ctrl-C at the first draw, and again at the second, while everything is being cancelled.
+PRESSED_AGAIN = """
+import os, signal
+from tts_runtime.engines.sim.engines import SimPolicy
+usual, drawn = SimPolicy.generate_now, []
+def pressed(self, request):
+    drawn.append(request)
+    if len(drawn) < 3:
+        os.kill(os.getpid(), signal.SIGINT)
+    return usual(self, request)
+SimPolicy.generate_now = pressed
+"""
+
+
+def test_who_presses_twice_sees_no_traceback_of_what_that_stopped(tmp_path: Path) -> None:
+    engines = "--policy", "sim", "--scorer", "prm=sim", "--problems", "arith", "--limit", "4"
+    done = forked(
+        PRESSED_AGAIN + RUN, "beam_search", "majority", *engines, "--out", "run", folder=tmp_path
+    )
+    assert done.returncode == 130
+    assert done.stderr.startswith("interrupted: 0 of 8 problems are kept in run")
+    assert "Traceback" not in done.stderr

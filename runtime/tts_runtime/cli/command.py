@@ -155,8 +155,9 @@ def _run(command: CommandParser, options: Namespace, sources: list[ValueSource])
             results = run(plans, request.problems, settings=request.settings, progress=progress)
         except KeyboardInterrupt:
             progress.stop()
-            # After a second Ctrl-C asyncio would print the traceback of what that stopped.
+            # After a second Ctrl-C asyncio and Python would print tracebacks of what that stopped.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+            sys.unraisablehook = _unsaid
             say(printable(interrupted(request.settings.out, progress.done, progress.total)))
             return INTERRUPTED
     if options.ask is not None:
@@ -322,6 +323,10 @@ def _check_engines(
         find_policy(name)
     for name in scorers.values():
         find_scorer(name)
+
+
+def _unsaid(_: sys.UnraisableHookArgs, /) -> None:
+    """Errors of coroutines that were stopped where they stood: nobody can act on them."""
 
 
 def _print_analysis(request: _RunRequest, results: Sequence[Result], stream: TextIO) -> None:
