@@ -87,6 +87,8 @@ def test_a_sweep_replaces_a_configured_setting(tts_run: Command) -> None:
         ("limit: [1, 2]", "run.yaml (limit): expected one value"),
         ("strict: perhaps", "run.yaml (strict): expected true or false, found `perhaps`"),
         ("limit: 1\nlimit: 2", "run.yaml is not YAML: `limit` is given twice"),
+        ("no-pass: all\nno_pass: all", "run.yaml: `no-pass` is given twice"),
+        ("seed: 3\nseeds: 0..4", "run.yaml (seed) and run.yaml (seeds) are one option"),
         ("limit: {", "run.yaml is not YAML"),
         ("- limit", "run.yaml: expected options and values"),
         ("limit: 0", "--limit 0 comes from run.yaml (limit)"),
@@ -98,6 +100,11 @@ def test_a_sweep_replaces_a_configured_setting(tts_run: Command) -> None:
         ("where: nosuch=1", "--where nosuch=1 comes from run.yaml (where)"),
         ("no_pass: [nosuch]", "--no-pass nosuch comes from run.yaml (no-pass)"),
         ("engine-arg: {policy: {nosuch: 1}}", "comes from run.yaml (engine-arg)"),
+        ("set: {n: }", "run.yaml (set): expected a value, not null"),
+        ("ids: [a, null]", "run.yaml (ids): expected a value, not null"),
+        ("strategies: [null]", "run.yaml (strategies): expected names of strategies"),
+        ("strategies: {majority: {n: 4}}", "run.yaml (strategies): expected names of strategies"),
+        ("strategies:", "no strategy: name a file, or a shipped strategy"),
         ("strategies: nosuch", "`nosuch` is neither a file nor a shipped strategy"),
     ],
 )
@@ -160,6 +167,17 @@ def test_switches(tts_run: Command, monkeypatch: pytest.MonkeyPatch, value: str,
     monkeypatch.setenv("TTS_JSON", value)
     code, out, _ = tts_run("majority", "n=1")
     assert (code, out.startswith("{")) == (0, on)
+
+
+def test_both_names_of_an_option_are_no_two_values(
+    tts_run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTS_SEED", "3")
+    assert tts_run.json("majority", *config("seeds: 4"))[0]["seeds"] == [3]
+    monkeypatch.setenv("TTS_SEEDS", "5")
+    code, out, err = tts_run("majority")
+    assert (code, out) == (2, "")
+    assert "TTS_SEED and TTS_SEEDS are one option; give it once" in err
 
 
 def test_verbose_says_where_values_come_from_and_quiet_says_nothing(tts_run: Command) -> None:

@@ -70,6 +70,7 @@ def configured(
     """
     declared = {each.name: each for each in parser.declared() if each.name not in _COMMANDS}
     values_of = _of_environment(declared, environment)
+    _refuse_synonyms(declared, values_of)
     sources = list(_fill(declared, options, _without(values_of, replaced)))
     if options.config is not None:
         file = options.config
@@ -79,6 +80,7 @@ def configured(
         if strategies is not None and not options.strategies:
             options.strategies = strategies
         values_of = {name: (texts, f"{file} ({name})") for name, texts in values.items()}
+        _refuse_synonyms(declared, values_of)
         sources += _fill(declared, options, _without(values_of, replaced))
     return sources
 
@@ -99,6 +101,21 @@ def unread_variables(parser: CommandParser, environment: Mapping[str, str]) -> l
 def variable(option: OptionSpec) -> str:
     """The environment variable of an option: `TTS_NO_PASS` of `--no-pass`."""
     return _PREFIX + option.name.upper().replace("-", "_")
+
+
+def _refuse_synonyms(
+    declared: Mapping[str, OptionSpec], values: Mapping[str, tuple[list[str], str]]
+) -> None:
+    """Refuses both names of one option (`seed`, `seeds`) in one source.
+
+    Raises:
+        UsageError: With both.
+    """
+    sources: dict[str, str] = {}
+    for name, (_, source) in values.items():
+        other = sources.setdefault(declared[name].dest, source)
+        if other != source:
+            raise UsageError(f"{other} and {source} are one option; give it once")
 
 
 def _without(
@@ -185,21 +202,30 @@ def _of_file(path: Path, declared: Mapping[str, OptionSpec]) -> dict[str, list[s
     texts: dict[str, list[str]] = {}
     for key, value in data.items():
         name = str(key).replace("_", "-")
-        if name == "strategies":
-            texts[name] = [str(each) for each in (value if isinstance(value, list) else [value])]
-            continue
-        if name not in declared:
+        if name in texts:
+            raise UsageError(f"--config: {path}: `{name}` is given twice")
+        if name == "strategies" and value is not None:
+            texts[name] = _strategies(value, f"{path} ({key})")
+        elif name not in {*declared, "strategies"}:
             hint = did_you_mean(name, [*declared, "strategies"]) or (
                 "a strategy's parameters stand under `set`, as `set: {n: 8}`"
             )
             raise UsageError(f"--config: {path}: there is no option `{key}`; {hint}")
-        if value is not None:
+        elif value is not None:
             texts[name] = _texts(declared[name], value, f"{path} ({key})")
     return texts
 
 
+def _strategies(value: Any, place: str) -> list[str]:
+    names = value if isinstance(value, list) else [value]
+    if not all(isinstance(each, str) for each in names):
+        raise UsageError(f"{place}: expected names of strategies; parameters stand under `set`")
+    return names
+
+
 def _texts(option: OptionSpec, value: Any, place: str) -> list[str]:
     """A value of a file as the command line would write it."""
+    _refuse_null(value, place)
     if option.kind == "flag":
         return [_switch(_text(value), place)]
     if value == "":
@@ -211,6 +237,15 @@ def _texts(option: OptionSpec, value: Any, place: str) -> list[str]:
     if isinstance(value, dict):
         return _split(option, list(_pairs(value)))
     return _split(option, [_text(each) for each in (value if isinstance(value, list) else [value])])
+
+
+def _refuse_null(value: Any, place: str) -> None:
+    """Refuses a null in a list or a mapping, which would be read as the text `None`."""
+    if value is None:
+        raise UsageError(f"{place}: expected a value, not null")
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            _refuse_null(each, place)
 
 
 def _pairs(values: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
