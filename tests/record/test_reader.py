@@ -13,6 +13,8 @@ from tests.support.runs import plan_of
 from tts_runtime.problems import Problem
 from tts_runtime.record.files import DirectoryError, folder_of, problem_line
 from tts_runtime.record.reader import open_run
+from tts_runtime.record.views import to_arrow
+from tts_runtime.runs.shards import Shard
 
 PROBLEMS = [
     Problem("one", "1 + 1", "2", {"level": 3, "tags": ["a"], "none": None}),
@@ -90,6 +92,26 @@ def test_flat_rows_for_pandas_and_arrow(directory: Path) -> None:
     assert run.to_arrow("nodes").num_rows == len(nodes)
     with pytest.raises(ValueError, match="not of 'trees'"):
         list(run.rows("trees"))
+
+
+@pytest.mark.parametrize("what", ["answers", "nodes"])
+def test_columns_depend_on_no_row(directory: Path, tmp_path: Path, what: str) -> None:
+    settings = tts_runtime.Settings(
+        policies={"policy": "sim"}, out=tmp_path / "parts", shard=Shard(2, 2)
+    )
+    tts_runtime.run("majority", PROBLEMS[:1], settings=settings)
+    run, empty = open_run(directory), open_run(tmp_path / "parts/shard-2-of-2")
+    table = run.to_arrow(what)
+    assert empty.to_arrow(what).num_rows == 0
+    assert empty.to_arrow(what).schema == table.schema
+    assert "null" not in map(str, table.schema.types)
+    assert list(run.to_pandas(what)) == list(empty.to_pandas(what)) == table.column_names
+    assert [list(row) for row in run.rows(what)] == [table.column_names] * table.num_rows
+
+
+def test_flops_of_more_than_64_bits_are_a_number_of_the_table(directory: Path) -> None:
+    rows = [row | {"flops": 10**20} for row in open_run(directory).rows()]
+    assert to_arrow("answers", rows)["flops"].to_pylist() == [1e20] * len(rows)
 
 
 @pytest.mark.parametrize(

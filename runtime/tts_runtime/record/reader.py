@@ -18,6 +18,7 @@ from tts_lang.plan.serialize import PlanError, from_json
 from tts_lang.readers import MAX_PLAN_BYTES, read_written
 from tts_runtime.executor import CandidateRecord
 from tts_runtime.problems.model import Problem, Trial
+from tts_runtime.record import views
 from tts_runtime.record.files import (
     ANSWERS,
     DECISIONS,
@@ -346,13 +347,12 @@ class Run:
         Raises:
             ValueError: Something else.
         """
-        if what not in ("answers", "nodes"):
-            raise ValueError(f"a run has rows of answers and of nodes, not of {what!r}")
+        views.columns(what)
         for record in self.strategies.values():
             if what == "answers":
                 for answer in self.answers(record.name):
-                    row = answer.model_dump()
-                    yield {"strategy": record.name, **row, "problem": row.pop("id")}
+                    head = {"strategy": record.name, "problem": answer.id}
+                    yield head | answer.model_dump(exclude={"id"})
                 continue
             for tree in record.trees():
                 for node in tree.nodes.values():
@@ -368,9 +368,7 @@ class Run:
         Raises:
             ModuleNotFoundError: pandas is not installed.
         """
-        import pandas
-
-        return pandas.DataFrame(list(self.rows(what)))
+        return views.to_pandas(what, self.rows(what))
 
     def to_arrow(self, what: str = "answers") -> pyarrow.Table:
         """`answers` or `nodes` as an Arrow table; nested values as JSON texts.
@@ -378,18 +376,7 @@ class Run:
         Raises:
             ModuleNotFoundError: pyarrow is not installed.
         """
-        import json
-
-        import pyarrow
-
-        rows = [
-            {
-                name: json.dumps(value) if isinstance(value, dict | list | tuple) else value
-                for name, value in row.items()
-            }
-            for row in self.rows(what)
-        ]
-        return pyarrow.Table.from_pylist(rows)
+        return views.to_arrow(what, self.rows(what))
 
     def verify(self) -> list[Damage]:
         """Reads everything, and says what cannot be believed."""
