@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.conftest import PROBLEMS
+from tts_runtime.record.files import DirectoryError
 from tts_runtime.record.index import RecordIndex
 from tts_runtime.record.reader import open_run
 
@@ -75,3 +76,16 @@ def test_what_was_torn_and_drawn_again_counts_once(copy: Path) -> None:
     index = RecordIndex(record)
     index.update()
     assert index.tree(tree.answer.trial) == tree
+
+
+@pytest.mark.parametrize("name", ["nodes.jsonl", "decisions.jsonl", "answers.jsonl"])
+def test_a_file_that_is_lost_or_cannot_be_read_is_no_crash(copy: Path, name: str) -> None:
+    record = open_run(copy).strategy("beam_search[n=4]")
+    key = next(iter(record.trees())).answer.trial
+    (record.folder / name).unlink()
+    index = RecordIndex(record)
+    index.update()
+    assert (index.tree(key) is None) == (name != "decisions.jsonl")
+    (record.folder / name).mkdir()
+    with pytest.raises(DirectoryError, match=f"{name} cannot be read"):
+        RecordIndex(record).update()

@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 from os import stat_result
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from pydantic import ValidationError
 
 from tts_runtime.executor import CandidateRecord
 from tts_runtime.problems.model import Trial
-from tts_runtime.record.files import ANSWERS, DECISIONS, NODES, seal_of
+from tts_runtime.record.files import ANSWERS, DECISIONS, NODES, DirectoryError, seal_of
 from tts_runtime.record.lines import Damage, Seal
 from tts_runtime.record.nodes import NodeBatch, records
 from tts_runtime.record.reader import StrategyRecord, Tree
@@ -50,18 +50,20 @@ class LineIndex:
             Whose lines were found, in order; all again if the file was replaced or cut.
 
         Raises:
-            OSError: The file cannot be read.
+            DirectoryError: The file cannot be read.
         """
         try:
             about: stat_result = self._path.stat()
         except FileNotFoundError:
             return {}
+        except OSError as error:
+            raise DirectoryError(f"{self._path} cannot be read: {error}") from error
         if self._inode is None:
             self._inode = about.st_ino
         elif about.st_ino != self._inode or about.st_size < self._end:
             self._restart(about.st_ino)
         found: dict[Trial, None] = {}
-        with self._path.open("rb") as file:
+        with self._opened() as file:
             file.seek(self._end)
             rest = b""
             while chunk := file.read(_CHUNK):
@@ -73,6 +75,12 @@ class LineIndex:
                         found[trial] = None
                     self._end += len(line) + 1
         return found
+
+    def _opened(self) -> BinaryIO:
+        try:
+            return self._path.open("rb")
+        except OSError as error:
+            raise DirectoryError(f"{self._path} cannot be read: {error}") from error
 
     def _add(self, trial: Trial, length: int) -> None:
         spans = self._spans.setdefault(trial, [])
@@ -89,11 +97,14 @@ class LineIndex:
         """The good lines of a problem; what cannot be believed goes to `damaged`.
 
         Raises:
-            OSError: The file cannot be read.
+            DirectoryError: The file cannot be read.
         """
+        spans = self._spans.get(trial)
+        if spans is None:
+            return  # also where there is no file
         name = f"{self._path.parent.name}/{self._path.name}"
-        with self._path.open("rb") as file:
-            for start, length in self._spans.get(trial, ()):
+        with self._opened() as file:
+            for start, length in spans:
                 file.seek(start)
                 text = file.read(length).decode("utf-8", "surrogateescape")
                 for line in text.split("\n")[:-1]:
@@ -138,7 +149,7 @@ class RecordIndex:
         """Reads what was appended; returns which problems were answered, in this order.
 
         Raises:
-            OSError: A file cannot be read.
+            DirectoryError: A file cannot be read.
         """
         # Answers first: an answer that is there has its nodes and decisions.
         found = self._files[ANSWERS].update()
@@ -161,7 +172,7 @@ class RecordIndex:
         """What the strategy did for one problem; `None` if it is not there, or not whole.
 
         Raises:
-            OSError: A file cannot be read.
+            DirectoryError: A file cannot be read.
         """
         answer = self.answer(trial)
         problem = self.record.problems.get(trial[0])
