@@ -121,7 +121,7 @@ POOL = [
         (weighted("prm", "min"), 5, 1.0),
         (weighted("prm", "prod"), 5, 1.0),
         (weighted("prm", "mean"), 5, 1.0),
-        (weighted("none", "last"), 5, 0.0),
+        (weighted("none", "last"), 5, 1 / 2),  # without any score the earliest answer
     ],
 )
 def test_rules_see_answers_grades_and_scores(rule: Rule, k: int, expected: float) -> None:
@@ -137,13 +137,16 @@ def test_rules_see_answers_grades_and_scores(rule: Rule, k: int, expected: float
 
 
 def test_weighted_votes_of_samples_are_those_of_the_language() -> None:
-    """Sums are exact, so equal ones are a tie; what is below 0 weighs nothing."""
+    """Sums are exact, so equal ones are a tie; what is below 0, or missing, weighs nothing."""
 
-    def voted(*samples: tuple[str, float], k: int | None = None) -> float:
+    def voted(*samples: tuple[str, float | None], k: int | None = None) -> float:
         pool = [Sample(key, key == "a", 1, 1, {"orm": score}) for key, score in samples]
         return weighted("orm", "last")(SampledProblem("p", 0, True, True, pool), k or len(pool))
 
     assert sum([0.1] * 10) != 1.0
-    assert voted(*[("a", 0.1)] * 10, ("b", 1.0)) == 0.5
+    assert voted(*[("a", 0.1)] * 10, ("b", 1.0)) == 10 / 11  # the earliest row is one of these
+    assert voted(("a", None), ("b", None), ("a", None), ("b", 0.0)) == 0.5
+    assert voted(("a", None), ("a", None), ("b", 0.1)) == 0.0
+    assert voted(("a", None)) == 1.0
     assert voted(("a", 0.1), ("b", -3.0), ("b", 0.05)) == 1.0
     assert voted(("a", 1.0), ("b", 1.0), k=1) == pytest.approx(0.5, abs=0.1)

@@ -163,20 +163,24 @@ def weighted(scorer: str, reduction: str) -> Rule:
 
 
 def _vote(samples: Sequence[Sample], scorer: str, reduction: str) -> float:
+    """The chance that the vote is right: of classes that tie, that of the earliest row is elected
+    (C43), and in any order each of their rows is as likely to be it."""
     weights: dict[str, list[float]] = {}
     right: set[str] = set()
     for sample in samples:
-        score = sample.score(scorer, reduction)
-        if sample.key is not None and score is not None:
-            weights.setdefault(sample.key, []).append(max(0.0, score))
+        if sample.key is not None:
+            # As in the language, what has no score weighs nothing, and may be elected all the same.
+            weights.setdefault(sample.key, []).append(
+                max(0.0, sample.score(scorer, reduction) or 0)
+            )
             if sample.correct:
                 right.add(sample.key)
     if not weights:
         return 0.0
     cast = {key: votes(each) for key, each in weights.items()}
     top = max(cast.values())
-    tied = [key for key, weight in cast.items() if weight == top]
-    return sum(key in right for key in tied) / len(tied)
+    tied = {key: len(weights[key]) for key, weight in cast.items() if weight == top}
+    return sum(rows for key, rows in tied.items() if key in right) / sum(tied.values())
 
 
 def mean_over(problems: Iterable[SampledProblem], k: int, rule: Rule) -> float | None:
