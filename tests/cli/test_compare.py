@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import tts_runtime
@@ -36,6 +38,22 @@ def test_a_run_of_several_strategies_compares_them(
     run = open_run("run")
     found = run.compare("majority", "greedy")
     assert (found.problems, found.trials) == (1, 2)  # the other has no gold answer
+
+
+def test_what_has_no_answer_yet_is_not_compared(
+    tts_run: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("greedy", "majority", "best_of_n", "--set", "n=2", "--policy", "sim", "--scorer",
+               "prm=sim", "--problems", "two.jsonl", "--out", "run")  # fmt: skip
+    assert tts_run(*command)[0] == 0
+    Path("run/best_of_n/answers.jsonl").unlink()
+    assert show_command(["run", "--compare", "greedy"]) == 0
+    out = capsys.readouterr().out
+    assert "\n best_of_n" not in out
+    assert out.endswith("\nleft out, no graded answer in common: best_of_n\n")
+    Path("run/majority/answers.jsonl").unlink()
+    code, err = show_command(["run", "--compare", "greedy"]), capsys.readouterr().err
+    assert (code, "no other strategy has a graded answer in common with greedy" in err) == (2, True)
 
 
 def test_results_compare_from_python() -> None:

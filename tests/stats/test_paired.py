@@ -114,6 +114,7 @@ def test_only_what_both_graded_is_compared() -> None:
     assert (found.problems, found.trials) == (3, 4)
     assert (found.left_only, found.right_only) == (2, 0)
     assert (found.difference, found.verdict) == (0.5, PairedVerdict.OPEN)
+    assert (found.low, found.high) == paired_interval([(1, 2), (0, 1), (1, 1)])
     [back] = compare({"a": a, "b": b}, [("b", "a")])
     assert (back.low, back.high) == pytest.approx((-found.high, -found.low), abs=0.02)
 
@@ -131,3 +132,7 @@ def test_who_won_is_said_or_that_it_cannot_be_told() -> None:
         PairedVerdict.WORSE,
     ]
     assert all(each.adjusted >= each.p for each in found)
+    # A pair without answers is no comparison, for which the others would have to pay.
+    pairs = [("good", "fair"), ("good", "none"), ("same", "fair")]
+    alone = compare(names, [pairs[0], pairs[2]])
+    assert compare({**names, "none": []}, pairs)[::2] == alone

@@ -90,7 +90,7 @@ class PairedComparison:
 def compare(
     answers: Mapping[str, Iterable[Graded]], pairs: Sequence[tuple[str, str]]
 ) -> list[PairedComparison]:
-    """Compares pairs of strategies, `p` adjusted for all of these pairs.
+    """Compares pairs of strategies, `p` adjusted for all of these pairs that have trials.
 
     Args:
         answers: Of each strategy, by its name.
@@ -106,10 +106,9 @@ def compare(
         for name, graded_answers in answers.items()
     }
     compared = [_compared(left, right, graded[left], graded[right]) for left, right in pairs]
-    adjusted = holm([each[-1] for each in compared])
-    return [
-        PairedComparison(*each, smaller) for each, smaller in zip(compared, adjusted, strict=True)
-    ]
+    tested = [at for at, (_, _, _, trials, *_) in enumerate(compared) if trials]
+    adjusted = dict(zip(tested, holm([compared[at][-1] for at in tested]), strict=True))
+    return [PairedComparison(*each, adjusted.get(at, 1.0)) for at, each in enumerate(compared)]
 
 
 def compare_two(answers: Mapping[str, Iterable[Graded]], left: str, right: str) -> PairedComparison:
