@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,12 +14,13 @@ from tts_runtime.problems import Problem
 from tts_runtime.problems.model import Trial
 from tts_runtime.report.charts import Axis, bars, curves
 from tts_runtime.report.difficulty import grouping
-from tts_runtime.report.figures import comparisons, figures
+from tts_runtime.report.figures import _calibration, _groups, _lengths, comparisons, figures
 from tts_runtime.report.page import baseline_of
 from tts_runtime.report.reward import MOST, ScoredCandidate, behaviour
 from tts_runtime.report.study import Study
 from tts_runtime.report.theme import SERIES, config, dark_style
 from tts_runtime.runs.sweeps import swept
+from tts_runtime.stats.proportions import clustered_wilson
 
 
 def test_points_at_one_place_are_drawn_side_by_side_and_written_as_they_are() -> None:
@@ -135,6 +137,42 @@ def test_what_a_scorer_does_is_what_scipy_says(
         assert found.auc is None
 
 
+def scored(problems: int, scores: int) -> list[ScoredCandidate]:
+    """Candidates of one length whose score and grade depend on their problem."""
+    return [
+        ScoredCandidate(f"p{at % problems}", 7, (at % problems + at % 3) / 1e4, at % problems > 1)
+        for at in range(scores)
+    ]
+
+
+def test_intervals_of_scores_have_problems_as_clusters() -> None:
+    from statsmodels.api import OLS
+
+    right = [each for each in scored(5, 60) if each.right]
+    [row] = _lengths(right)
+    groups = np.array([int(each.problem[1:]) for each in right])
+    y = np.array([each.score for each in right])
+    fit = OLS(y, np.ones_like(y)).fit(cov_type="cluster", cov_kwds={"groups": groups})
+    [(low, high)] = fit.conf_int()
+    assert (row["value"], row["low"], row["high"]) == pytest.approx((y.mean(), low, high), rel=1e-5)
+    same = [each._replace(score=0.5) for each in scored(5, 60)]
+    [row] = _calibration("prm", same)
+    low, high = clustered_wilson((12 * (at > 1), 12) for at in range(5))
+    assert (row["value"], row["low"], row["high"]) == pytest.approx((60, 100 * low, 100 * high))
+
+
+def test_one_problem_alone_has_no_interval() -> None:
+    assert [(row["low"], row["high"]) for row in _lengths(scored(1, 20))] == [(None, None)]
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 16, 17, 18, 19, 20, 23, 100])
+def test_groups_of_scores_are_of_about_one_size(count: int) -> None:
+    candidates = [ScoredCandidate("p", at, 0.5, right=True) for at in range(count)]
+    sizes = [len(group) for group in _groups(candidates, "tokens")]
+    assert (len(sizes), sum(sizes)) == (min(count, 8), count)
+    assert max(sizes) - min(sizes) <= 1
+
+
 def test_memory_of_a_scorer_does_not_grow_with_the_run() -> None:
     from tts_runtime.report.reward import _Sample
 
@@ -234,6 +272,18 @@ def test_values_of_a_text_are_series_of_their_own(two_sweeps: Study) -> None:
         if figure.name in ("accuracy-n", "difficulty"):
             assert len(set(rows)) == len(rows), figure.name
             assert {row[1] for row in rows} > {"best_of_n[reduce=last]", "best_of_n[reduce=min]"}
+
+
+def test_a_group_of_problems_is_one_panel_whoever_has_answered(two_sweeps: Study) -> None:
+    """A strategy may have fewer answers; problems that nobody grades are not counted."""
+    study = Study(two_sweeps.directories)
+    study.update()
+    del study.entries[0].trials[Trial("0", 0)]
+    for entry in study.entries:
+        entry.trials[Trial("1", 0)] = entry.trials[Trial("1", 0)]._replace(correct=None)
+    drawn = figures(study, grouping(study.problems, {}), None)
+    [difficulty] = [each for each in drawn if each.name == "difficulty"]
+    assert {row["panel"] for row in difficulty.rows} == {"level 1 (2)", "level 2 (1)"}
 
 
 def test_bars_do_not_stand_on_each_other() -> None:

@@ -63,3 +63,14 @@ def test_a_difference_says_what_it_is_to(run: Path) -> None:
     lines = [line.rstrip() for line in printed(run, 80).splitlines()]
     at = max(at for at, line in enumerate(lines) if line.startswith("beam_search[n=8] "))
     assert lines[at + 1] == "against majority[n=8]"
+
+
+def test_groups_count_the_problems_that_have_a_grade(run: Path) -> None:
+    study = Study([run])
+    study.update()
+    assert "level 1 (1)  level 2 (2)" in printed(study, 80)
+    for entry in study.entries:
+        for key, trial in entry.trials.items():
+            if key.problem == "two/../x":
+                entry.trials[key] = trial._replace(correct=None)
+    assert "level 1 (1)  level 2 (1)" in printed(study, 80)

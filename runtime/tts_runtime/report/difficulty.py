@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,6 +27,10 @@ class Grouping:
     names: Sequence[str]
     of: Mapping[str, str]
     by: str
+
+    def size(self, name: str, problems: Iterable[str]) -> int:
+        """How many of these problems are in a group."""
+        return sum(self.of.get(each) == name for each in problems)
 
 
 def grouping(problems: Mapping[str, Problem], measured: Mapping[str, float]) -> Grouping | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import sqrt
+from math import inf, sqrt
 from typing import Any, Final
 
 from tts_runtime.report.charts import Axis, Figure, bars, curves, forest
@@ -12,7 +12,7 @@ from tts_runtime.report.estimates import Estimate, share
 from tts_runtime.report.reward import ScoredCandidate, behaviour
 from tts_runtime.report.study import Entry, Study
 from tts_runtime.stats.paired import PairedComparison, compare
-from tts_runtime.stats.proportions import Z95, wilson
+from tts_runtime.stats.proportions import Z95, clustered_wilson
 
 #: Costs that accuracy is drawn against: of `Entry.mean`, in words, and what is beside the figure.
 _COSTS: Final = (
@@ -65,9 +65,10 @@ def _row(series: str, at: Any, estimate: Estimate) -> dict[str, Any]:
     return {
         "series": series,
         "at": at,
-        "value": round(estimate.value, 3),
-        "low": round(estimate.low, 3),
-        "high": round(estimate.high, 3),
+        # Digits, not decimal places: scores may be as small as they like.
+        "value": float(f"{estimate.value:.6g}"),
+        "low": float(f"{estimate.low:.6g}"),
+        "high": float(f"{estimate.high:.6g}"),
     }
 
 
@@ -109,9 +110,10 @@ def _against_cost(
 
 
 def _by_difficulty(study: Study, entries: Sequence[Entry], groups: Grouping) -> Iterator[Figure]:
-    budget = study.budget
+    budget, graded = study.budget, study.graded()
     rows = []
     for group in groups.names:
+        panel = f"{group} ({groups.size(group, graded)})"
         for entry in entries:
             grades = {
                 key: right
@@ -121,9 +123,7 @@ def _by_difficulty(study: Study, entries: Sequence[Entry], groups: Grouping) -> 
             accuracy = share(grades)
             if accuracy is not None:
                 at = str(entry.parameters.get(budget, "none")) if budget else ""
-                row = _row(study.series(entry, budget), at, accuracy)
-                problems = len({key[0] for key in grades})
-                rows.append({**row, "panel": f"{group} ({problems})"})
+                rows.append({**_row(study.series(entry, budget), at, accuracy), "panel": panel})
     if rows:
         order = {
             str(entry.parameters.get(budget)): entry.parameters.get(budget)
@@ -258,16 +258,18 @@ def _rewards(study: Study) -> Iterator[Figure]:
 
 
 def _groups(values: Sequence[ScoredCandidate], by: str) -> Iterator[Sequence[ScoredCandidate]]:
-    """Groups of about equal size; equal values stay together."""
+    """At most `_BINS` groups of about equal size; equal values stay together."""
     ordered = sorted(values, key=lambda each: float(getattr(each, by)))
-    size = max(1, len(ordered) / _BINS)
     start = 0
-    while start < len(ordered):
-        end = min(len(ordered), max(start + 1, round(start + size)))
-        while end < len(ordered) and getattr(ordered[end], by) == getattr(ordered[end - 1], by):
+    for at in range(1, _BINS + 1):
+        end = round(len(ordered) * at / _BINS)
+        while start < end < len(ordered) and (
+            getattr(ordered[end], by) == getattr(ordered[end - 1], by)
+        ):
             end += 1
-        yield ordered[start:end]
-        start = end
+        if end > start:
+            yield ordered[start:end]
+            start = end
 
 
 def _lengths(candidates: Sequence[ScoredCandidate]) -> list[dict[str, Any]]:
@@ -275,31 +277,39 @@ def _lengths(candidates: Sequence[ScoredCandidate]) -> list[dict[str, Any]]:
     for grade, series in ((True, "right answer"), (False, "wrong answer"), (None, "no grade")):
         members = [each for each in candidates if each.right is grade]
         for group in _groups(members, "tokens"):
-            mean, half = _mean([each.score for each in group])
+            mean, half = _mean([(each.problem, each.score) for each in group])
             at = sum(each.tokens for each in group) / len(group)
-            rows.append(
-                _row(series, round(at, 2), Estimate(mean, mean - half, mean + half, len(group)))
-            )
+            row = _row(series, round(at, 2), Estimate(mean, mean - half, mean + half, len(group)))
+            rows.append(row if half < inf else {**row, "low": None, "high": None})
     return rows
 
 
-def _mean(values: Sequence[float]) -> tuple[float, float]:
-    """A mean, and half the width of its 95 % interval."""
-    mean = sum(values) / len(values)
-    if len(values) < 2:
-        return mean, 0.0
-    variance = sum((each - mean) ** 2 for each in values) / (len(values) - 1)
-    return mean, Z95 * sqrt(variance / len(values))
+def _mean(values: Sequence[tuple[str, float]]) -> tuple[float, float]:
+    """A mean, and half the width of its 95 % interval, problems being clusters as in
+    `stats.proportions`; infinite for values of one problem only."""
+    mean = sum(value for _, value in values) / len(values)
+    by_problem: dict[str, float] = {}
+    for problem, value in values:
+        by_problem[problem] = by_problem.get(problem, 0.0) + value - mean
+    clusters = len(by_problem)
+    if clusters < 2:
+        return mean, inf
+    between = sum(each**2 for each in by_problem.values()) * clusters / (clusters - 1)
+    return mean, Z95 * sqrt(between) / len(values)
 
 
 def _calibration(scorer: str, candidates: Sequence[ScoredCandidate]) -> Iterator[dict[str, Any]]:
     graded = [each for each in candidates if each.right is not None]
     for group in _groups(graded, "score"):
-        good = sum(bool(each.right) for each in group)
-        low, high = wilson(good, len(group))
+        clusters: dict[str, tuple[int, int]] = {}
+        for each in group:
+            right, count = clusters.get(each.problem, (0, 0))
+            clusters[each.problem] = right + bool(each.right), count + 1
+        good = sum(right for right, _ in clusters.values())
+        low, high = clustered_wilson(clusters.values())
         at = sum(each.score for each in group) / len(group)
         estimate = Estimate(100 * good / len(group), 100 * low, 100 * high, len(group))
-        yield _row(scorer, round(at, 5), estimate)
+        yield _row(scorer, float(f"{at:.6g}"), estimate)
 
 
 def rewards(study: Study) -> list[Mapping[str, Any]]:

@@ -210,6 +210,10 @@ class Study:
         most = max(counts, key=lambda each: sum(count for _, count in each.values()), default={})
         return {id_: right / count for id_, (right, count) in most.items() if count}
 
+    def graded(self) -> set[str]:
+        """Problems for which some strategy has a grade."""
+        return {key.problem for entry in self.entries for key in entry.grades()}
+
     def check_begun(self) -> None:
         """Refuses runs that have nothing to report.
 

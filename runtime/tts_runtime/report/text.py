@@ -129,10 +129,10 @@ def _difficulty(study: Study) -> Iterator[Text | Table]:
     groups = grouping(study.problems, study.pass_rates())
     if groups is None:
         return
-    counts = {name: sum(group == name for group in groups.of.values()) for name in groups.names}
+    graded = study.graded()
     yield Text("")
     yield _heading(f"accuracy by {printable(groups.by)}, %")
-    heads = [f"{printable(name)} ({counts[name]})" for name in groups.names]
+    heads = [f"{printable(name)} ({groups.size(name, graded)})" for name in groups.names]
     table = _table("strategy", *heads)
     for entry in study.entries:
         cells = [printable(entry.name)]
