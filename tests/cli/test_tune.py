@@ -27,8 +27,8 @@ Call = Callable[..., tuple[int, str, str]]
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two strategies at three values, over problems that the simulated policy solves sometimes."""
     folder = tmp_path_factory.mktemp("grid")
-    problems = [{"id": f"p{at}", "problem": f"{at} + 1", "answer": str(at % 3), "rate": at / 24}
-                for at in range(24)]  # fmt: skip
+    problems = [{"id": f"p{at}", "problem": f"{at} + 1", "answer": str(at % 3), "rate": at / 24,
+                 "far": at if at < 5 else "inf"} for at in range(24)]  # fmt: skip
     (folder / "problems.jsonl").write_text("".join(json.dumps(each) + "\n" for each in problems))
 
     arguments = ["best_of_n", "majority", "--sweep", "n=1,2,6", "--policy", "sim", "--scorer",
@@ -173,6 +173,7 @@ def test_tune_compares_with_the_baseline_at_equal_cost(grid: Path, call: Call) -
         (("--cost", "flop"), "--cost: `flop`: did you mean 'flops'?"),
         (("--difficulty", "orakel"), "--difficulty: `orakel`"),
         (("--difficulty", "field:level"), "has no number in field level"),
+        (("--difficulty", "field:far"), "problem p5 has no number in field far"),
         (("--bins", "1"), "--bins: must be 2 or more"),
         (("--probe", "majorty"), "--probe: `majorty`"),
         (("--baseline", "dvts"), "--baseline: no strategy `dvts` here"),
@@ -219,9 +220,12 @@ def test_budgets_are_in_order_and_fields_name_their_bins(grid: Path, call: Call)
     code, out, _ = call(tune_command, grid / "run", *options, "--budget", "6", "--budget", "1")
     assert code == 0
     assert out.index("at most 1 samples") < out.index("at most 6 samples")
+    assert "left out" not in out
     bins = out.partition("the choice with the largest budget:\n")[2].splitlines()[:2]
     assert bins[0].startswith("  rate above 0.")
     assert bins[1].startswith("  the others (")
+    code, out, _ = call(tune_command, grid / "run", "--budget", "1", "--budget", "1e6")
+    assert (code, "left out, as no strategy fits in every bin: 1 tokens\n" in out) == (0, True)
 
 
 def test_what_is_compared_has_the_same_seeds(grid: Path, call: Call, tts_run: Command) -> None:
@@ -350,6 +354,30 @@ def test_difficulty_is_written_back_as_a_field(grid: Path, call: Call, tts_run: 
     code, out, _ = call(metrics_command, "difficulty", grid / "run", "--scorer", "prm", "--bins",
                         "3", "--strategy", "best_of_n[n=6]")  # fmt: skip
     assert (code, "predicted" in out) == (0, True)
+
+
+def test_problems_without_scores_have_no_predicted_difficulty(
+    grid: Path, call: Call, tts_run: Command
+) -> None:
+    """What is rated is counted; absolute bins are of shares."""
+    Path("orm.py").write_text(
+        "def orm(problem, texts):\n"
+        "    number = int(problem.text.split()[0])\n"
+        "    return [None if number < 3 else number - 9 for _ in texts]\n"
+    )
+    Path("best.tts").write_text(
+        "scorer orm per solution\n\n"
+        "strategy best(n = 2):\n    pool = sample n\n    score pool by orm\n"
+        "    return best of pool by orm\n"
+    )
+    command = ("best.tts", "--policy", "sim", "--scorer", "orm=python:orm.py:orm", "--out", "run")
+    assert tts_run(*command, "--problems", str(grid / "problems.jsonl"))[0] == 0
+    rated = (metrics_command, "difficulty", "run", "--scorer", "orm")
+    code, out, _ = call(*rated, "--bins", "2")
+    assert (code, "21 problems, 42 samples\n" in out) == (0, True)
+    assert "left out, as they have no score: 6 samples\n" in out
+    code, _, err = call(*rated)
+    assert (code, "--bins: mean orm is no pass rate" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -25,12 +25,11 @@ from tts_runtime.cli.report import print_rows
 from tts_runtime.cli.tables import TableColumn, percent
 from tts_runtime.record.reader import StrategyRecord
 from tts_runtime.stats.difficulty import (
-    ABSOLUTE,
     bin_names,
     bins_of,
+    borders_of,
     pass_rates,
     predicted,
-    quantile_borders,
 )
 from tts_runtime.stats.load import ExperimentError, joined_problems
 from tts_runtime.stats.samples import (
@@ -304,7 +303,7 @@ def _difficulty(options: Namespace) -> None:
         raise ExperimentError("no problem has graded samples: record majority with gold answers")
     bins = options.bins or "absolute"
     number = None if bins == "absolute" else limit_of("--bins", bins, least=2)
-    borders = ABSOLUTE if number is None else quantile_borders(ease.values(), number)
+    borders = borders_of(ease, number, f"mean {options.scorer}")
     of, names = bins_of(ease, borders), bin_names(borders)
     members = [[id_ for id_ in of if of[id_] == at] for at in range(len(names))]
     means = [_mean(ease[id_] for id_ in ids) if ids else None for ids in members]
@@ -315,11 +314,17 @@ def _difficulty(options: Namespace) -> None:
         TableColumn(field, ["-" if each is None else f"{each:.3f}" for each in means]),
     ]
     names_of = ", ".join(record.name for _, record in records)
-    rated = [each for each in problems if each.graded or options.scorer is not None]
-    left_out = _ungraded(problems) if options.scorer is None else []
+    if options.scorer is None:
+        rated, left_out = [each for each in problems if each.graded], _ungraded(problems)
+        count = sum(len(each.samples) for each in rated)
+    else:
+        rated = problems
+        scores = [s.score(options.scorer, "last") for each in problems for s in each.samples]
+        missing = scores.count(None)
+        left_out = [f"left out, as they have no score: {missing:,} samples"] * bool(missing)
+        count = len(scores) - missing
     print_rows("difficulty", names, columns, (), [
-        f"by the samples of {names_of}: {len(ease):,} problems, "
-        f"{sum(len(each.samples) for each in rated):,} samples",
+        f"by the samples of {names_of}: {len(ease):,} problems, {count:,} samples",
         *left_out,
         *_failed(record for _, record in records),
         *_stopped(rated),

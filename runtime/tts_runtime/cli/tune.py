@@ -6,7 +6,7 @@ from argparse import SUPPRESS, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil, inf, nan
+from math import ceil, isfinite, nan
 from pathlib import Path
 
 from tts_lang.cli.completion import fixed
@@ -20,12 +20,11 @@ from tts_runtime.cli.report import print_rows
 from tts_runtime.cli.tables import TableColumn
 from tts_runtime.runs.results import Answer
 from tts_runtime.stats.difficulty import (
-    ABSOLUTE,
     bin_names,
     bins_of,
+    borders_of,
     pass_rates,
     predicted,
-    quantile_borders,
 )
 from tts_runtime.stats.load import COSTS, Experiment, ExperimentError, read_experiment
 from tts_runtime.stats.paired import PairedComparison, compare
@@ -167,9 +166,11 @@ def _tune(options: Namespace) -> int:
     choose = partial(
         tuned, candidates, bins.of, number=len(bins.borders) + 1, overhead=bins.overhead
     )
-    choices = [choose(budget=each) for each in budgets]
-    choices = choices or [choose(baseline=each) for each in baseline]
-    points = [each for each in choices if each is not None]
+    if budgets:
+        choices = {f"{budget:,.0f} {cost}": choose(budget=budget) for budget in budgets}
+    else:
+        choices = {f"that of {each.name}": choose(baseline=each) for each in baseline}
+    points = [each for each in choices.values() if each is not None]
     least = f"{ceil(least_budget(candidates, bins.of, bins.overhead)):,}"
     if not points:
         raise ExperimentError(
@@ -186,8 +187,10 @@ def _tune(options: Namespace) -> int:
     failed = sum(bool(a.error) for answers in experiment.answers.values() for a in answers)
     if failed:
         print(f"failed, and so wrong at no cost: {failed:,} answers")
-    if small := [f"{each:,g}" for each, at in zip(budgets, choices, strict=False) if at is None]:
-        print(f"left out, as no strategy fits below {least} in every bin: {', '.join(small)}")
+    small = [budget for budget, point in choices.items() if point is None]
+    if small:
+        names = printable(", ".join(small))
+        print(f"left out, as no strategy fits below {least} in every bin: {names}")
     _print_points(points, candidates, bins, cost)
     for line in _conclusions(points, baseline, candidates, cost):
         print(printable(line))
@@ -202,7 +205,7 @@ def _budget(text: str) -> float:
         number = float(text.strip().replace("_", ""))
     except ValueError:
         number = nan
-    if not abs(number) < inf:
+    if not isfinite(number):
         raise UsageError(f"--budget: expected a number, such as 2000 or 2e3, found `{text}`")
     if number < 1:
         raise UsageError(f"--budget: must be 1 or more, not {text}")
@@ -257,13 +260,8 @@ def _bins(options: Namespace, experiment: Experiment, cost: str) -> _Bins:
         )
     rates = all(0 <= value <= 1 for value in ease.values())
     bins = options.bins or ("absolute" if rates and kind != "predicted" else "5")
-    if bins == "absolute" and not rates:
-        raise UsageError(
-            f"--bins: {words.partition(',')[0].removeprefix('difficulty: ')} is no pass rate, "
-            "which absolute bins are made of: name a number of bins"
-        )
     number = None if bins == "absolute" else limit_of("--bins", bins, least=2)
-    borders = ABSOLUTE if number is None else quantile_borders(ease.values(), number)
+    borders = borders_of(ease, number, words.partition(",")[0].removeprefix("difficulty: "))
     labels = bin_names(borders)
     if field:
         labels = [*(f"{field} above {each:g}" for each in reversed(borders)), "the others"]
@@ -302,9 +300,9 @@ def _from_field(experiment: Experiment, field: str) -> dict[str, float]:
         try:
             numbers[id_] = float(str(value))
         except ValueError:
-            raise UsageError(
-                f"--difficulty: problem {id_} has no number in field {field}"
-            ) from None
+            numbers[id_] = nan
+        if not isfinite(numbers[id_]):
+            raise UsageError(f"--difficulty: problem {id_} has no number in field {field}")
     return numbers
 
 

@@ -61,6 +61,22 @@ def quantile_borders(ease: Iterable[float], bins: int) -> tuple[float, ...]:
     return tuple(sorted(borders - set(ordered[-1:])))
 
 
+def borders_of(ease: Mapping[str, float], bins: int | None, what: str) -> tuple[float, ...]:
+    """Borders of so many bins of equal size, or of the absolute ones.
+
+    Raises:
+        ValueError: Absolute ones of `what` is no pass rate.
+    """
+    if bins is not None:
+        return quantile_borders(ease.values(), bins)
+    if not all(0 <= value <= 1 for value in ease.values()):
+        raise ValueError(
+            f"--bins: {what} is no pass rate, which absolute bins are made of: name a number of "
+            "bins"
+        )
+    return ABSOLUTE
+
+
 def bins_of(ease: Mapping[str, float], borders: Sequence[float]) -> dict[str, int]:
     """The bin of each problem, 0 the easiest: above the last border."""
     return {id_: len(borders) - bisect_left(borders, value) for id_, value in ease.items()}
