@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tts_runtime.cli.tables import DROPPED, run_line, table
+from tts_lang.explain.units import rounded
+from tts_runtime.cli.tables import DROPPED, percent, run_line, table
 from tts_runtime.executor import Work
-from tts_runtime.runs.results import Summary
+from tts_runtime.problems.model import Trial
+from tts_runtime.report.estimates import share
+from tts_runtime.runs.results import Result, Results, Summary
 
 SWEEP = [f"beam_search[n={n},width={width}]" for n in (64, 256) for width in (4, 16)]
 
@@ -118,3 +122,17 @@ def test_the_run_has_a_line_of_its_own() -> None:
         "the run: 123 s; engines drew 2,012 tokens (5 requests cancelled) and processed 70 "
         "prompt and path tokens, scorers processed 9,000, 40 ran ahead, 3 of them wasted"
     )
+
+
+@pytest.mark.parametrize(
+    ("right", "of", "shown"),
+    [(51, 80, "63.8"), (1, 16, "6.3"), (7, 400, "1.8"), (1288, 1319, "97.6"), (23, 2000, "1.2"),
+     (0, 3, "0.0"), (3, 3, "100.0")],
+)  # fmt: skip
+def test_every_screen_rounds_alike(right: int, of: int, shown: str) -> None:
+    """The same of a share and of what the report has; the page does as `rounded` does."""
+    assert percent(right / of) == f"{shown} %"
+    estimate = share({Trial(str(at), 0): at < right for at in range(of)})
+    assert estimate is not None
+    assert rounded(estimate.value) == shown
+    assert f">{shown} %<" in Results([Result(summary("a", accuracy=right / of), [])])._repr_html_()

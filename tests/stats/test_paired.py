@@ -108,13 +108,13 @@ def test_equal_strategies_are_told_apart_as_rarely_as_said() -> None:
 
 
 def test_only_what_both_graded_is_compared() -> None:
-    a = answers([[True, True], [True, None], [False, True]])
-    b = answers([[False, True], [True, True], [None, False]])
+    a = answers([[True, True], [True, None], [False, True], [True]])
+    b = answers([[False, True], [True, True], [None, False], [True]])
     [found] = compare({"a": a, "b": b}, [("a", "b")])
-    assert (found.problems, found.trials) == (3, 4)
+    assert (found.problems, found.trials) == (4, 5)
     assert (found.left_only, found.right_only) == (2, 0)
-    assert (found.difference, found.verdict) == (0.5, PairedVerdict.OPEN)
-    assert (found.low, found.high) == paired_interval([(1, 2), (0, 1), (1, 1)])
+    assert (found.difference, found.verdict) == (0.4, PairedVerdict.OPEN)
+    assert (found.low, found.high) == paired_interval([(1, 2), (0, 1), (1, 1), (0, 1)])
     [back] = compare({"a": a, "b": b}, [("b", "a")])
     assert (back.low, back.high) == pytest.approx((-found.high, -found.low), abs=0.02)
 

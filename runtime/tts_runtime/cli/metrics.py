@@ -10,6 +10,7 @@ from typing import Final
 from tts_lang.cli.completion import fixed
 from tts_lang.cli.parser import CommandParser, UsageError
 from tts_lang.diagnostics import did_you_mean
+from tts_lang.explain.units import rounded
 from tts_lang.printable import printable
 from tts_runtime.cli.compute import costs, flops, scaling
 from tts_runtime.cli.options import limit_of
@@ -254,7 +255,8 @@ def _rewards(options: Namespace) -> None:
             TableColumn("maximum", [percent(each) for each in maxima]),
             TableColumn("weighted vote", [percent(each) for each in votes]),
             TableColumn(
-                "vote gains", [f"{100 * (b - a):+.1f}" for a, b in zip(maxima, votes, strict=True)]
+                "vote gains",
+                [rounded(100 * (b - a), sign="+") for a, b in zip(maxima, votes, strict=True)],
             ),
         ]
         steps = sum(each.steps for each in samples)

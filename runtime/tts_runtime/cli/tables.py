@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tts_lang.explain.units import short
+from tts_lang.explain.units import rounded, short
 from tts_lang.printable import printable
 from tts_runtime.runs.results import Summary
 from tts_runtime.stats.paired import PairedComparison
@@ -66,7 +66,9 @@ def comparison_table(comparisons: Sequence[PairedComparison], width: int | None 
     """One row per comparison with one strategy, the same for all; `width` as in `table`."""
     against = printable(comparisons[0].right)
     columns = [
-        TableColumn("difference", [f"{100 * each.difference:+.1f}" for each in comparisons]),
+        TableColumn(
+            "difference", [rounded(100 * each.difference, sign="+") for each in comparisons]
+        ),
         TableColumn("95 % interval", [_points(each.low, each.high) for each in comparisons]),
         TableColumn("won lost", [f"{each.left_only} : {each.right_only}" for each in comparisons]),
         TableColumn("p", [_chance(each.adjusted) for each in comparisons]),
@@ -91,7 +93,7 @@ def comparison_caption(comparisons: Sequence[PairedComparison]) -> str:
 
 
 def _points(low: float, high: float) -> str:
-    return f"{100 * low:+.0f} to {100 * high:+.0f}"
+    return f"{rounded(100 * low, 0, '+')} to {rounded(100 * high, 0, '+')}"
 
 
 def _chance(p: float) -> str:
@@ -137,7 +139,12 @@ def laid_out(
 
 def percent(value: float | None) -> str:
     """A share in the cells of a table."""
-    return "-" if value is None else f"{100 * value:.1f} %"
+    return "-" if value is None else f"{rounded(100 * value)} %"
+
+
+def interval(low: float, high: float) -> str:
+    """An interval of a share in the cells of a table."""
+    return f"{rounded(100 * low, 0)} - {rounded(100 * high, 0)}"
 
 
 def _columns(summaries: Sequence[Summary]) -> list[TableColumn]:
@@ -162,12 +169,12 @@ def _columns(summaries: Sequence[Summary]) -> list[TableColumn]:
 
 
 def _percent(summary: Summary) -> str:
-    return "not graded" if summary.accuracy is None else f"{100 * summary.accuracy:.1f} %"
+    return "not graded" if summary.accuracy is None else percent(summary.accuracy)
 
 
 def _interval(summary: Summary) -> str:
     low, high = summary.accuracy_low, summary.accuracy_high
-    return "" if low is None or high is None else f"{100 * low:.0f} - {100 * high:.0f}"
+    return "" if low is None or high is None else interval(low, high)
 
 
 def _line(name: str, cells: Sequence[str], columns: Sequence[TableColumn], room: int) -> str:

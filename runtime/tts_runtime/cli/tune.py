@@ -12,12 +12,12 @@ from pathlib import Path
 from tts_lang.cli.completion import fixed
 from tts_lang.cli.parser import CommandParser, UsageError
 from tts_lang.diagnostics import DiagnosticError, did_you_mean
-from tts_lang.explain.units import short
+from tts_lang.explain.units import rounded, short
 from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
 from tts_runtime.cli.record_command import read_records, refuse_others
 from tts_runtime.cli.report import print_rows
-from tts_runtime.cli.tables import TableColumn
+from tts_runtime.cli.tables import TableColumn, interval, percent
 from tts_runtime.runs.results import Answer
 from tts_runtime.stats.difficulty import (
     bin_names,
@@ -354,23 +354,20 @@ def _print_points(
 ) -> None:
     by_name = {each.name: each for each in candidates}
     names = [each.baseline or f"at most {each.budget:,.0f} {cost}" for each in points]
-    spans = [each.interval for each in points]
     columns = [
-        TableColumn("chosen accuracy", [f"{100 * each.accuracy:.1f} %" for each in points]),
-        TableColumn(
-            "95 % interval", [f"{100 * low:.0f} - {100 * high:.0f}" for low, high in spans]
-        ),
+        TableColumn("chosen accuracy", [percent(each.accuracy) for each in points]),
+        TableColumn("95 % interval", [interval(*each.interval) for each in points]),
         TableColumn(f"{cost}", [short(each.cost) for each in points]),
     ]
     if points[0].baseline is not None:
         against = [by_name[str(each.baseline)] for each in points]
         columns[:0] = [
-            TableColumn("its accuracy", [f"{100 * _accuracy(each):.1f} %" for each in against]),
+            TableColumn("its accuracy", [percent(_accuracy(each)) for each in against]),
             TableColumn(f"its {cost}", [short(_mean_cost(each)) for each in against]),
         ]
     columns += [
-        TableColumn("one strategy", [f"{100 * each.best_single:.1f} %" for each in points]),
-        TableColumn("best possible", [f"{100 * each.ceiling:.1f} %" for each in points]),
+        TableColumn("one strategy", [percent(each.best_single) for each in points]),
+        TableColumn("best possible", [percent(each.ceiling) for each in points]),
     ]
     heading = "budget of" if points[0].baseline is not None else "budget"
     dropped = ("one strategy", "95 % interval", "best possible")
@@ -403,9 +400,10 @@ def _conclusions(
     if last.baseline is not None:
         by_name = {each.name: each for each in candidates}
         gain = _against(last, by_name[last.baseline])
+        signed = [rounded(100 * each, sign="+") for each in (gain.difference, gain.low, gain.high)]
         yield (
-            f"gain over {gain.right} at no more {cost}: {100 * gain.difference:+.1f} points "
-            f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}, p {gain.p:.2g}): "
+            f"gain over {gain.right} at no more {cost}: {signed[0]} points "
+            f"(95 % interval {signed[1]} to {signed[2]}, p {gain.p:.2g}): "
             + {"better": "the choice is better", "worse": "the choice is worse"}.get(
                 gain.verdict.value, "cannot tell whether it is better"
             )
@@ -418,9 +416,10 @@ def _conclusions(
             yield f"the choice does not reach the accuracy of {best.name} at these budgets"
         else:
             yield f"budget for the accuracy of {best.name}: {_times(ratio, low, high, cost)}"
+    above = rounded(100 * (last.ceiling - last.accuracy))
     yield (
-        f"the best possible choice by these bins is {100 * (last.ceiling - last.accuracy):.1f} "
-        "points above, of which part is luck of the problems that it is made on"
+        f"the best possible choice by these bins is {above} points above, of which part is "
+        "luck of the problems that it is made on"
     )
 
 
@@ -469,8 +468,8 @@ def _write(
                 "The best recorded strategy for each difficulty, chosen by tts-tune.",
                 "",
                 f"On {len(experiment.problems):,} problems; {engines}.",
-                f"Budget: {budget}. Validated accuracy: {100 * point.accuracy:.1f} % "
-                f"({100 * low:.0f} to {100 * high:.0f} %).",
+                f"Budget: {budget}. Validated accuracy: {percent(point.accuracy)} "
+                f"({rounded(100 * low, 0)} to {rounded(100 * high, 0)} %).",
                 f"{bins.words[0].upper()}{bins.words[1:]}.",
                 "Source: Snell et al. (2024), section 3 (two-fold validation).",
             ]

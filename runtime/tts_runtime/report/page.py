@@ -141,9 +141,8 @@ def _strategy(entry: Entry) -> dict[str, Any]:
 
 
 def _estimate(estimate: Estimate) -> list[float]:
-    return [
-        round(each, 3) for each in (estimate.value, estimate.low, estimate.high, estimate.count)
-    ]
+    """Rounded by the page alone: twice rounded may be another number."""
+    return [estimate.value, estimate.low, estimate.high, estimate.count]
 
 
 def _pairs(study: Study, baseline: Entry | None) -> Iterator[list[float]]:

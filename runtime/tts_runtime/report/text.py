@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tts_lang.explain.units import short
+from tts_lang.explain.units import rounded, short
 from tts_lang.printable import printable
 from tts_runtime.report.difficulty import grouping
 from tts_runtime.report.estimates import Estimate, share
@@ -70,9 +70,13 @@ def _accuracy(study: Study, width: int, marks: Sequence[str]) -> Iterator[Text |
         table.add_column(_ruler(scale, room), no_wrap=True)
     for (entry, estimate), name in zip(rows, names, strict=True):
         tokens = entry.mean("policy_tokens")
-        cells = [name, "not graded" if estimate is None else f"{estimate.value:.1f}"]
+        cells = [name, "not graded" if estimate is None else rounded(estimate.value)]
         if not room:
-            cells.append("" if estimate is None else f"{estimate.low:.0f}-{estimate.high:.0f}")
+            cells.append(
+                ""
+                if estimate is None
+                else f"{rounded(estimate.low, 0)}-{rounded(estimate.high, 0)}"
+            )
         cells.append("-" if tokens is None else short(tokens))
         if room:
             cells.append("" if estimate is None else _drawn(estimate, scale, room, marks))
@@ -119,7 +123,7 @@ def _differences(
     if room:
         table.add_column(_ruler(scale, room), no_wrap=True)
     for name, gain, comparison in rows:
-        cells = [name, f"{gain.value:+.1f}", f"{gain.low:+.1f}", f"{gain.high:+.1f}"]
+        cells = [name, *(rounded(each, sign="+") for each in (gain.value, gain.low, gain.high))]
         cells.append(f"{comparison.adjusted:.2g}")
         table.add_row(*map(Text, [*cells, _drawn(gain, scale, room, marks)] if room else cells))
     yield table
@@ -144,7 +148,7 @@ def _difficulty(study: Study) -> Iterator[Text | Table]:
                     if groups.of.get(key[0]) == name
                 }
             )
-            cells.append("-" if accuracy is None else f"{accuracy.value:.0f}")
+            cells.append("-" if accuracy is None else rounded(accuracy.value, 0))
         table.add_row(*map(Text, cells))
     yield table
 

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.explain.units import short
+from tts_lang.explain.units import rounded, short
 from tts_lang.printable import printable
 from tts_runtime.engines.base import Exactness
 from tts_runtime.executor import Work
@@ -264,13 +264,15 @@ def _summaries(summaries: Sequence[Summary]) -> str:
     rows = []
     for summary in summaries:
         count = max(1, summary.trials - summary.failed)
-        accuracy, interval = "-", "-"
+        accuracy, interval = "no gold", ""
         if summary.accuracy is not None and summary.accuracy_low is not None:
-            accuracy = f"{summary.accuracy:.1%}"
-            interval = f"{summary.accuracy_low:.0%} - {summary.accuracy_high or 0:.0%}"
+            accuracy = f"{rounded(100 * summary.accuracy)} %"
+            ends = summary.accuracy_low, summary.accuracy_high or 0
+            interval = " - ".join(rounded(100 * each, 0) for each in ends)
         cells = (f"{summary.policy_tokens / count:,.0f}", f"{summary.scorer_tokens / count:,.0f}")
-        flops = "-" if summary.flops is None else short(summary.flops / count)
-        rows.append((summary.strategy, accuracy, interval, *cells, flops))
+        flops = "unknown" if summary.flops is None else short(summary.flops / count)
+        failed = f" ({summary.failed} failed)" * (summary.failed > 0)
+        rows.append((summary.strategy + failed, accuracy, interval, *cells, flops))
     lines = ["tokens and FLOPs: means per problem and seed"]
     if summaries:
         lines.append(named_in(summaries))

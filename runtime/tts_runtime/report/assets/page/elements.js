@@ -50,6 +50,9 @@ tts.text = function (text) {
   return box;
 };
 
+/** A number above zero with so many decimal places, halves up: as `rounded` in tts_lang/explain/units.py. */
+tts.rounded = (value, places = 1) => (value + 1e-9).toFixed(places);
+
 tts.number = function (value, digits = 4) {
   if (value === null || value === undefined) return "–";
   if (typeof value !== "number") return tts.line(value, 80);

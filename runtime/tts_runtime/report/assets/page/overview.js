@@ -6,7 +6,7 @@ tts.views = {};
 tts.percent = function (accuracy) {
   if (!accuracy) return "no gold";
   const [value, low, high] = accuracy;
-  return value.toFixed(1) + " % (" + low.toFixed(0) + " to " + high.toFixed(0) + ")";
+  return tts.rounded(value) + " % (" + tts.rounded(low, 0) + " to " + tts.rounded(high, 0) + ")";
 };
 
 tts.views.figures = function (main) {
@@ -89,7 +89,7 @@ tts.compare = function (report) {
     const turned = pair[0] !== one;
     const [value, low, high] = turned ? [-pair[2], -pair[4], -pair[3]] : pair.slice(2, 5);
     const [only, onlyOther] = turned ? [pair[7], pair[6]] : [pair[6], pair[7]];
-    const signed = (number) => (number > 0 ? "+" : number < 0 ? "−" : "") + Math.abs(number).toFixed(1);
+    const signed = (number) => (number > 0 ? "+" : number < 0 ? "−" : "") + tts.rounded(Math.abs(number));
     const p = pair[8];
     const sure = p >= 0.05 ? "no difference can be told" : value > 0 ? "the first is better" : "the second is better";
     const link = (show) => tts.link("problems", { a: state.a, b: state.b, show });
