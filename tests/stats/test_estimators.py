@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -127,6 +128,9 @@ POOL = [
 def test_rules_see_answers_grades_and_scores(rule: Rule, k: int, expected: float) -> None:
     problem = SampledProblem("p", 0, True, True, POOL)
     assert rule(problem, k) == pytest.approx(expected)
+    unsolved = [replace(each, key="wrong", correct=False) for each in POOL]
+    both = [problem, SampledProblem("unsolved", 0, True, True, unsolved)]
+    assert mean_over(both, k, rule) == pytest.approx(expected / 2)
     # Problems with fewer samples, or without grades, are left out.
     others = [
         SampledProblem("few", 0, True, True, POOL[: k - 1]),
@@ -149,4 +153,4 @@ def test_weighted_votes_of_samples_are_those_of_the_language() -> None:
     assert voted(("a", None), ("a", None), ("b", 0.1)) == 0.0
     assert voted(("a", None)) == 1.0
     assert voted(("a", 0.1), ("b", -3.0), ("b", 0.05)) == 1.0
-    assert voted(("a", 1.0), ("b", 1.0), k=1) == pytest.approx(0.5, abs=0.1)
+    assert voted(("a", 1.0), ("b", 2.0), ("b", 1.0), k=1) == pytest.approx(1 / 3, abs=0.1)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tts_runtime.runs.results import Answer
 from tts_runtime.stats.paired import PairedVerdict, compare, holm, paired_interval, sign_flip_p
+from tts_runtime.stats.proportions import Z95
 
 FEW = st.lists(st.integers(-3, 3), max_size=9)
 
@@ -66,6 +67,11 @@ def test_the_interval_is_scipys_bootstrap() -> None:
     known = bootstrap((sums,), np.mean, method="percentile", rng=rng).confidence_interval
     found = paired_interval([(int(each), 1) for each in sums])
     assert found == pytest.approx((known.low, known.high), abs=0.01)
+    many = rng.choice([-1, 0, 1, 1], 20_000)
+    spread = Z95 * many.std() / 20_000**0.5
+    assert paired_interval([(int(each), 1) for each in many]) == pytest.approx(
+        (many.mean() - spread, many.mean() + spread), abs=spread / 15
+    )
     # Three seeds that agree say what one says.
     assert paired_interval([(3 * int(each), 3) for each in sums]) == found
 
