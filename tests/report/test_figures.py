@@ -84,6 +84,29 @@ def test_a_logarithmic_axis_leaves_out_zero() -> None:
     assert len(curves("f", "title", rows, Axis("at", "waits")).rows) == 2
 
 
+@pytest.mark.parametrize(
+    ("places", "log", "labels", "form"),
+    [
+        ([1234.5], True, [1230.0], "~s"),
+        ([1210, 1390], True, [1210, 1390], "~s"),
+        ([2612.4, 4400], True, [2610, 4400], "~s"),
+        ([1500, 4800], True, [1500, 2000, 4800], "~s"),
+        ([900, 2100], True, [1000, 2000], "~s"),
+        ([0.3, 1.2], True, [0.5, 1], ",~g"),  # seconds
+        ([10.0**at for at in range(1, 9)], True, [10.0**at for at in range(1, 9)], "~s"),
+        ([0.1, 0.9], False, None, ",~g"),  # scores: 0.5, not 500m
+    ],
+)
+def test_an_axis_has_labels(
+    places: list[float], log: bool, labels: list[float] | None, form: str
+) -> None:
+    rows = [{"series": "one", "at": at, "value": 1} for at in places]
+    spec = curves("f", "title", rows, Axis("at", "cost", log=log)).spec
+    axis = spec["layer"][0]["encoding"]["x"]["axis"]
+    assert axis.get("values") == labels
+    assert axis["format"] == form
+
+
 def luminance(color: str) -> float:
     def linear(part: int) -> float:
         share = part / 255

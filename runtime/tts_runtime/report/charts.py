@@ -78,7 +78,9 @@ def curves(name: str, title: str, rows: Sequence[Row], x: Axis, y: str = "accura
     kind = {"type": "log", "nice": False} if x.log else {"type": "linear", "zero": False}
     scale: Spec = {**kind, "padding": 10}
     values = sorted({row[x.field] for row in shown})
-    axis: Spec = {"title": x.title, "format": "~s", "labelOverlap": True}
+    # Prefixes of units for what is counted, not for shares: half is 0.5, not 500m.
+    counted = x.log and bool(values) and values[0] >= 1
+    axis: Spec = {"title": x.title, "format": "~s" if counted else ",~g", "labelOverlap": True}
     if x.exact and len(values) <= 12:
         axis |= {"values": values, "format": ",~g"}
     elif x.log and values:
@@ -324,15 +326,17 @@ def _ticks(least: float, most: float) -> list[float]:
     """Labels of a logarithmic axis, of which three or more can be seen if its values differ.
 
     1, 2 and 5 in each decade, of many decades only 1; in a narrow range every digit, in a still
-    narrower one multiples of a round number.
+    narrower one multiples of a round number. A single value is labelled itself.
     """
+    if least == most:
+        return [float(f"{most:.3g}")]
     decades = range(floor(log10(least)), floor(log10(most)) + 2)
     choices = ((1, 2, 5), range(1, 10)) if most / least < 2000 else ((1,),)
     for steps in choices:
         ticks = [step * 10.0**decade for decade in decades for step in steps]
         if sum(least <= each <= most for each in ticks) >= 3:
             return [each for each in ticks if 0.7 * least <= each <= 1.5 * most]
-    width = (most - least) / 4 or most
+    width = (most - least) / 4
     unit = 10.0 ** floor(log10(width))
     step = unit * next(each for each in (5, 2, 1) if each * unit <= width)
     return [step * place for place in range(floor(least / step), ceil(most / step) + 1)]
