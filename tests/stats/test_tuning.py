@@ -13,7 +13,14 @@ from tts_lang.optimise import NAMES, optimise
 from tts_lang.plan.graph import Plan
 from tts_lang.source import Source
 from tts_lang.values import mean as language_mean
-from tts_runtime.stats.difficulty import ABSOLUTE, bin_names, bins_of, predicted, quantile_borders
+from tts_runtime.stats.difficulty import (
+    ABSOLUTE,
+    bin_names,
+    bins_of,
+    pass_rates,
+    predicted,
+    quantile_borders,
+)
 from tts_runtime.stats.proportions import Z95
 from tts_runtime.stats.samples import Sample, SampledProblem
 from tts_runtime.stats.scaling import control, matched_multiple, performance, slope
@@ -179,6 +186,7 @@ def test_bins_are_those_of_the_papers_and_of_above() -> None:
     borders = quantile_borders([at / 100 for at in range(100)], 5)
     bins = bins_of({str(at): at / 100 for at in range(100)}, borders)
     assert [list(bins.values()).count(at) for at in range(5)] == [20] * 5
+    assert quantile_borders(range(7), 3) == (2, 4)  # 3 hard, 2 in between, 2 easy
     assert quantile_borders([0.0] * 50, 5) == ()
     assert quantile_borders([], 5) == ()
 
@@ -190,6 +198,8 @@ def test_predicted_difficulty_is_the_mean_of_the_language() -> None:
     samples = [Sample("1", True, 1, 1, {"prm": (score,)}) for score in scores]
     problem = SampledProblem("p", 0, True, True, samples)
     assert predicted([problem], "prm") == {"p": language_mean(scores)}
+    wrong = replace(problem, samples=[replace(each, correct=False) for each in samples])
+    assert (pass_rates([problem]), pass_rates([wrong])) == ({"p": 1.0}, {"p": 0.0})
     assert Sample("1", True, 1, 1, {"prm": tuple(scores)}).score("prm", "mean") == 0.1
 
 
@@ -321,5 +331,7 @@ def test_the_figures_of_s1_and_of_matched_flops() -> None:
     assert control([], 10, 15) == performance([]) == 0
     # Snell et al., section 7: about 14 times the parameters.
     assert matched_multiple(14, 22) == pytest.approx(14 + 39 / 22)
-    with pytest.raises(ValueError, match="1 or more"):
-        matched_multiple(0.5, 1)
+    assert matched_multiple(1, 1) == 1  # no larger
+    for sizes in ((0.5, 1), (14, 0)):
+        with pytest.raises(ValueError, match="1 or more"):
+            matched_multiple(*sizes)

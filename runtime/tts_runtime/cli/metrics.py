@@ -214,7 +214,7 @@ def _samples(options: Namespace) -> None:
         sampled_from = (
             f"{len(problems):,} answers, at least {fewest} samples each; means over all subsets"
         )
-        votes = f", of weighted votes over {SUBSETS} of them" if scorers else ""
+        votes = f", of weighted votes over at most {SUBSETS}" if scorers else ""
         lines = [
             f"{sampled_from} of k samples{votes} (Chen et al. 2021)",
             *_ungraded(everything),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from math import comb
 from random import Random
 from typing import Final
 
@@ -15,7 +17,7 @@ from tts_runtime.stats.estimators import best_at_k, majority_at_k, pass_at_k
 
 #: The language's reductions of steps to one number that are compared.
 REDUCTIONS: Final = ("last", "min", "prod", "mean")
-#: Subsets by which a weighted vote of fewer than all samples is estimated.
+#: Subsets by which a weighted vote is estimated where there are more of them.
 SUBSETS: Final = 200
 
 
@@ -149,15 +151,16 @@ def best(scorer: str, reduction: str) -> Rule:
 
 
 def weighted(scorer: str, reduction: str) -> Rule:
-    """A vote weighted by the score; with k below n the mean over subsets of a fixed seed."""
+    """A vote weighted by the score: the mean over all subsets, or over some of a fixed seed."""
 
     def rule(problem: SampledProblem, k: int) -> float:
         samples = problem.samples
-        if k == len(samples):
-            return _vote(samples, scorer, reduction)
-        random = Random(f"{problem.problem} {problem.seed} {k}")
-        drawn = [_vote(random.sample(samples, k), scorer, reduction) for _ in range(SUBSETS)]
-        return sum(drawn) / SUBSETS
+        subsets: Iterable[Sequence[Sample]] = combinations(samples, k)
+        if comb(len(samples), k) > SUBSETS:
+            random = Random(f"{problem.problem} {problem.seed} {k}")
+            subsets = (random.sample(samples, k) for _ in range(SUBSETS))
+        chances = [_vote(subset, scorer, reduction) for subset in subsets]
+        return sum(chances) / len(chances)
 
     return rule
 
