@@ -79,7 +79,7 @@ class ScorerReliability(_Counts):
     missing: Mapping[str, int] = Field(
         default_factory=dict, description="Of these without a number, by kind of fault"
     )
-    blind: int = Field(default=0, description="Problems in which every score is missing")
+    blind: int = Field(default=0, description="Problems under a seed in which every score is missing")
     replies: int = Field(default=0, description="Judges only: replies read, repeated ones too")
     unreadable: int = Field(default=0, description="Of these without a verdict")
     example: str | None = Field(default=None, description="Why one of the scores is missing")
@@ -195,8 +195,8 @@ def footer(run: Reliability) -> Iterator[str]:
         if scorer.unreadable:
             parts.append(f"{scorer.unreadable:,} of {scorer.replies:,} replies unreadable")
         if scorer.blind:
-            problems = "1 problem" if scorer.blind == 1 else f"{scorer.blind:,} problems"
-            parts.append(f"none in {problems}, where the earliest candidate counts as the best")
+            answers = "1 answer" if scorer.blind == 1 else f"{scorer.blind:,} answers"
+            parts.append(f"none for {answers}, where the earliest candidate counts as the best")
         if parts:
             yield f"{name}: {'; '.join(parts)}"
 

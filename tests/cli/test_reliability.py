@@ -34,7 +34,7 @@ def test_missing_scores_are_below_the_table_and_warned_of(tts_run: Command, judg
     assert code == 0
     lines = [line for line in out.splitlines() if line.startswith("judged: ")]
     assert lines[-1] == (
-        "judged: grade: 6 of 6 scores missing (6 too long); none in 2 problems, "
+        "judged: grade: 6 of 6 scores missing (6 too long); none for 2 answers, "
         "where the earliest candidate counts as the best"
     )
     assert "warning: judged: scorer `grade` gave no score to 6 of 6 candidates" in err

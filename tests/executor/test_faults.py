@@ -363,7 +363,7 @@ def test_counts_add_up_and_are_said_in_words() -> None:
     assert list(footer(both)) == [
         "3 of 6 candidates failed (2 filtered, 1 too long)",
         "1 of 6 candidates cut by a limit",
-        "grade: 2 of 2 scores missing (2 unreadable); 6 of 6 replies unreadable; none in 1 problem,"
+        "grade: 2 of 2 scores missing (2 unreadable); 6 of 6 replies unreadable; none for 1 answer,"
         " where the earliest candidate counts as the best",
         "prm: 1 of 4 scores missing (1 too long)",
     ]
