@@ -79,7 +79,9 @@ class ScorerReliability(_Counts):
     missing: Mapping[str, int] = Field(
         default_factory=dict, description="Of these without a number, by kind of fault"
     )
-    blind: int = Field(default=0, description="Problems under a seed in which every score is missing")
+    blind: int = Field(
+        default=0, description="Problems under a seed in which every score is missing"
+    )
     replies: int = Field(default=0, description="Judges only: replies read, repeated ones too")
     unreadable: int = Field(default=0, description="Of these without a verdict")
     example: str | None = Field(default=None, description="Why one of the scores is missing")

@@ -70,22 +70,23 @@ def _wins(count: int, others: Sequence[int], blank: int, samples: int, k: int) -
         return 0.0 if any(each > count for each in others) else 1.0 / (1 + len(rivals))
     won = 0.0
     own = _binomial(count, share)
+    rows = {each: _binomial(each, share) for each in set(others)}
     for votes in range(1, min(count, k) + 1):
+        # What cannot have as many votes may have any number: all of it is like no answer.
+        rivals = [each for each in others if each >= votes]
+        rest = _binomial(blank + sum(others) - sum(rivals), share)
         # ways[t, s]: t rivals have as many votes, all together have taken s samples.
         ways: NDArray[np.float64] = np.zeros((1, k + 1))
         ways[0, 0] = 1.0
-        for rival in others:
-            row = _binomial(rival, share)
-            below = row[: min(votes, len(row))]
-            more = np.zeros((ways.shape[0] + (len(row) > votes), k + 1))
-            for tied in range(ways.shape[0]):
-                more[tied] += np.convolve(ways[tied], below)[: k + 1]
-                if len(row) > votes:
-                    more[tied + 1, votes:] += ways[tied, : k + 1 - votes] * row[votes]
+        for rival in rivals:
+            row = rows[rival]
+            more = np.zeros((len(ways) + 1, k + 1))
+            for tied in range(len(ways)):
+                more[tied] += np.convolve(ways[tied], row[:votes])[: k + 1]
+                more[tied + 1, votes:] += ways[tied, : k + 1 - votes] * row[votes]
             ways = more
-        empty = _binomial(blank, share)
-        for tied in range(ways.shape[0]):
-            placed = np.convolve(ways[tied], empty)[: k + 1]
+        for tied in range(len(ways)):
+            placed = np.convolve(ways[tied], rest)[: k + 1]
             won += own[votes] * placed[k - votes] / (1 + tied)
     return float(won / whole)
 
