@@ -63,6 +63,27 @@ def test_the_known_optimum_is_found_bin_by_bin() -> None:
     assert low < found.accuracy < high
 
 
+def test_each_half_is_chosen_for_by_the_other_alone() -> None:
+    """Whatever is best on all problems, and for one strategy without bins as for the choice."""
+    bins = {f"p{at}": 0 for at in range(16)}
+    first, second = halves(bins)
+
+    def right_on(name: str, ids: list[str], costs: tuple[float, float] = (1, 1)) -> TuningCandidate:
+        cost = {**dict.fromkeys(first, costs[0]), **dict.fromkeys(second, costs[1])}
+        return TuningCandidate(name, {id_: Measured(id_ in ids, 1, cost[id_]) for id_ in bins})
+
+    even = right_on("even", [*first[:5], *second[:5]])
+    one, other = right_on("one", [*first[:7], second[0]]), right_on("other", second[:7])
+    dear = right_on("dear", list(bins), (100, 1))  # on average above the budget
+    point = tuned([even, one, other, dear], bins, budget=20)
+    assert point is not None
+    assert (point.choice, point.ceiling) == (("even",), 10 / 16)
+    assert (point.accuracy, point.best_single) == (1 / 16, 1 / 16)
+    # What fits in one bin of two is no choice.
+    two = {id_: int(id_ in first) for id_ in bins}
+    assert tuned([dear], two, budget=20) is None
+
+
 def test_a_bin_without_problems_has_the_choice_of_its_neighbour() -> None:
     tried = [*SEARCH, *VOTE]
     easy = {id_: 1 for id_, at in BINS.items() if at == 1}

@@ -157,14 +157,14 @@ def tuned(
         )
 
     final = choices(everything)
-    sides = halves(bins)
-    validated = [choices(sides[1]) or final, choices(sides[0]) or final]
     if final is None:
         return None
+    sides = halves(bins)
+    validated = [choices(sides[1]), choices(sides[0])]
     right: dict[str, tuple[int, int]] = {}
     costs: dict[str, float] = {}
     for side, chosen in zip(sides, validated, strict=True):
-        assert chosen is not None
+        assert chosen is not None  # what fits does not depend on the half
         for id_ in side:
             name, measured = chosen[bins[id_]].name, chosen[bins[id_]].measured[id_]
             right[id_] = (measured.right, measured.answers)
