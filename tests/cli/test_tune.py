@@ -437,7 +437,7 @@ def test_scaling_and_matched_flops(grid: Path, call: Call) -> None:
 
 
 def test_without_grades_there_is_no_accuracy(
-    tmp_path: Path, call: Call, capsys: pytest.CaptureFixture[str]
+    grid: Path, tmp_path: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("one", "two"):
         arguments = ["best_of_n", "--ask", f"What is {name}?", "--set", "n=2", "--policy", "sim"]
@@ -449,6 +449,8 @@ def test_without_grades_there_is_no_accuracy(
         code, out, err = call(metrics_command, *what, one, two)
         assert (code, out) == (2, "")
         assert f"best_of_n ({one}): accuracy needs gold answers" in err
+        code, out, _ = call(metrics_command, *what, one, grid / "run")
+        assert (code, f"best_of_n ({one}): accuracy needs" in " ".join(out.split())) == (0, True)
     for figures in ("samples", "rewards"):
         code, out, err = call(metrics_command, figures, one, two)
         assert (code, out, err.count(f"({two}): no graded samples")) == (2, "", 1)

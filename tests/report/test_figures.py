@@ -309,6 +309,20 @@ def test_a_group_of_problems_is_one_panel_whoever_has_answered(two_sweeps: Study
     assert {row["panel"] for row in difficulty.rows} == {"level 1 (2)", "level 2 (1)"}
 
 
+@pytest.mark.parametrize(("failed", "drawn"), [(True, True), (False, False)])
+def test_flops_are_drawn_unless_unknown(two_sweeps: Study, failed: bool, drawn: bool) -> None:
+    """A strategy that failed throughout has none, and does not keep the others from being drawn."""
+    study = Study(two_sweeps.directories)
+    study.update()
+    for entry in study.entries:
+        lacks = entry is study.entries[0]
+        for key, trial in entry.trials.items():
+            flops = None if lacks and not failed else 10**9
+            entry.trials[key] = trial._replace(failed=lacks and failed, flops=flops)
+    names = [each.name for each in figures(study, None, None)]
+    assert ("accuracy-flops" in names) is drawn
+
+
 def test_bars_do_not_stand_on_each_other() -> None:
     rows = [{"panel": "easy", "at": "4", "series": "one", "value": 75.0}] * 2
     bar = bars("f", "title", rows, "n").spec["spec"]["layer"][0]

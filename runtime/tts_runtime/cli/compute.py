@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tts_lang.cli.parser import UsageError
 from tts_lang.explain.units import short
@@ -71,37 +72,52 @@ def _all_tokens(answer: Answer) -> int:
     return answer.policy_tokens + answer.prompt_tokens + answer.scorer_tokens
 
 
-def _points(
-    records: Sequence[tuple[Run, StrategyRecord]], labels: Sequence[str]
-) -> tuple[list[tuple[float, float]], list[str]]:
-    """Of each strategy, mean tokens of the policy, and accuracy, of answers that have a grade.
+@dataclass(frozen=True, slots=True)
+class _Points:
+    """Strategies with accuracies: their mean tokens of the policy and accuracy, of answers that
+    have a grade; lines about those without, and about different problems or seeds."""
 
-    Returns:
-        These, and a line if their problems or seeds differ.
+    records: Sequence[tuple[Run, StrategyRecord]]
+    labels: Sequence[str]
+    values: Sequence[tuple[float, float]]
+    lines: Sequence[str]
+
+
+def _points(options: Namespace) -> _Points:
+    """Those of the strategies that are asked for.
 
     Raises:
-        ExperimentError: None has, or all of them failed.
+        ExperimentError: None of them has an accuracy.
     """
-    points: list[tuple[float, float]] = []
+    everything = chosen_records(options)
+    records: list[tuple[Run, StrategyRecord]] = []
+    labels: list[str] = []
+    values: list[tuple[float, float]] = []
     trials: list[set[Trial]] = []
-    for label, (run, record) in zip(labels, records, strict=True):
+    lacking: list[str] = []
+    for label, (run, record) in zip(labels_of(everything), everything, strict=True):
         graded = _graded(run, record)
         finished = _finished(graded)
         if not finished:
             lacks = "all answers failed" if graded else "accuracy needs gold answers"
-            raise ExperimentError(f"{label}: {lacks}")
+            lacking.append(f"{label}: {lacks}")
+            continue
+        records.append((run, record))
+        labels.append(label)
         trials.append({each.trial for each in graded})
-        points.append((
+        values.append((
             sum(each.policy_tokens for each in finished) / len(finished),
             sum(bool(each.correct) for each in graded) / len(graded),
         ))  # fmt: skip
+    if everything and not records:
+        raise ExperimentError("\n".join(lacking))
     common = set.intersection(*trials) if trials else set()
-    if all(each == common for each in trials):
-        return points, []
-    return points, [
-        f"strategies have grades for different problems or seeds, {len(common):,} answers in "
-        "common: each row is over its own"
-    ]
+    if any(each != common for each in trials):
+        lacking.append(
+            f"strategies have grades for different problems or seeds, {len(common):,} answers in "
+            "common: each row is over its own"
+        )
+    return _Points(records, labels, values, lacking)
 
 
 def scaling(options: Namespace) -> None:
@@ -109,28 +125,26 @@ def scaling(options: Namespace) -> None:
     limits = options.between and _numbers("--between", options.between, 2)
     if limits and limits[0] > limits[1]:
         raise UsageError(f"--between: LOW,HIGH: {limits[0]:g} is above {limits[1]:g}")
-    records = chosen_records(options)
-    labels = labels_of(records)
-    points, different = _points(records, labels)
+    points = _points(options)
     columns = [
-        TableColumn("policy tokens", [f"{tokens:,.0f}" for tokens, _ in points]),
-        TableColumn("accuracy", [percent(accuracy) for _, accuracy in points]),
+        TableColumn("policy tokens", [f"{tokens:,.0f}" for tokens, _ in points.values]),
+        TableColumn("accuracy", [percent(accuracy) for _, accuracy in points.values]),
     ]
-    print_rows("strategy", labels, columns, (), different)
+    print_rows("strategy", points.labels, columns, (), points.lines)
     if limits:
         low, high = limits
         every = [
             float(each.policy_tokens)
-            for run, record in records
+            for run, record in points.records
             for each in _finished(run.answers(record.name))
         ]
         print(f"Control: {percent(control(every, low, high))} of {len(every):,} answers")
     # A slope from one method to another says nothing of how either grows.
     families: dict[str, list[tuple[float, float]]] = {}
-    for (_, record), point in zip(records, points, strict=True):
+    for (_, record), point in zip(points.records, points.values, strict=True):
         families.setdefault(base_of(record.plan), []).append(point)
     if all(len(family) == 1 for family in families.values()):
-        families = {"": points}
+        families = {"": list(points.values)}
     for name, family in families.items():
         rise = slope(family)
         unknown = "all cost the same" if len(family) > 1 else "there is one run"
@@ -147,9 +161,7 @@ def flops(options: Namespace) -> None:
     [size] = _numbers("--size-ratio", options.size_ratio, 1)
     ratios = _numbers("--token-ratio", options.token_ratio or "0.16,0.79,22")
     multiples = [matched_multiple(size, ratio) for ratio in ratios]
-    records = chosen_records(options)
-    labels = labels_of(records)
-    points, different = _points(records, labels)
+    points = _points(options)
     columns = [
         TableColumn("inference of the smaller", [f"{each:,.1f} times" for each in multiples])
     ]
@@ -157,15 +169,15 @@ def flops(options: Namespace) -> None:
         f"what matches a model of {size:g} times the parameters, trained on as many tokens, that "
         "answers once: M + 3 (M - 1) / R (Snell et al. 2024, section 7)"
     ])  # fmt: skip
-    if not records:
+    if not points.records:
         return
-    cheapest = min(tokens for tokens, _ in points)
+    cheapest = min(tokens for tokens, _ in points.values)
     print()
     names, cells = [], []
     for multiple, ratio in zip(multiples, ratios, strict=True):
         fit = [
             (accuracy, label)
-            for (tokens, accuracy), label in zip(points, labels, strict=True)
+            for (tokens, accuracy), label in zip(points.values, points.labels, strict=True)
             if tokens <= cheapest * multiple
         ]
         accuracy, label = max(fit, key=lambda each: each[0])
@@ -174,7 +186,7 @@ def flops(options: Namespace) -> None:
     print_rows("best within the budget", names, [TableColumn("accuracy", cells)], (), [
         f"the budget: that many times the {cheapest:,.0f} tokens of the cheapest strategy here; "
         "compare with the accuracy of the larger model that answers once",
-        *different,
+        *points.lines,
     ])  # fmt: skip
 
 

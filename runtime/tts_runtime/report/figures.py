@@ -98,9 +98,9 @@ def _against_cost(
     for entry in entries:
         at, accuracy = entry.mean(cost), share(entry.grades())
         if at is None or accuracy is None:
-            if cost != "policy_tokens":  # unknown for one: not drawn for the others alone
-                return
-            continue
+            if cost == "policy_tokens" or all(each.failed for each in entry.trials.values()):
+                continue
+            return  # unknown for one: not drawn for the others alone
         rows.append(_row(study.series(entry, study.budget), at, accuracy))
     rows = [row for row in rows if row["at"] > 0]
     if rows:

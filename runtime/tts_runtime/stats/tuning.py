@@ -267,7 +267,7 @@ def _ratio(
     for cost, accuracy in curve:
         if accuracy >= target:
             at = cost
-            if before is not None and accuracy > before[1] and before[0] > 0:
+            if before is not None and before[0] > 0:
                 part = (target - before[1]) / (accuracy - before[1])
                 at = exp(log(before[0]) + part * (log(cost) - log(before[0])))
             return _cost(baseline, ids) / at if at else None
