@@ -66,9 +66,9 @@ def _sum(one: Any, other: Any) -> Any:
             else one.get(name, other.get(name))
             for name in sorted({*one, *other})
         }
-    if isinstance(one, str) or isinstance(other, str):
+    if isinstance(one, str) and isinstance(other, str):
         # Of two examples always the same one: which came first depends on what else runs.
-        return min(filter(None, (one, other)))
+        return min(one, other)
     return other if one is None else one if other is None else one + other
 
 
