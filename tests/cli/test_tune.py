@@ -363,7 +363,7 @@ def test_problems_without_scores_have_no_predicted_difficulty(
     Path("orm.py").write_text(
         "def orm(problem, texts):\n"
         "    number = int(problem.text.split()[0])\n"
-        "    return [None if number < 3 else number - 9 for _ in texts]\n"
+        "    return [None if number < 3 else (number - 9) / 1e5 for _ in texts]\n"
     )
     Path("best.tts").write_text(
         "scorer orm per solution\n\n"
@@ -375,6 +375,7 @@ def test_problems_without_scores_have_no_predicted_difficulty(
     rated = (metrics_command, "difficulty", "run", "--scorer", "orm")
     code, out, _ = call(*rated, "--bins", "2")
     assert (code, "21 problems, 42 samples\n" in out) == (0, True)
+    assert re.search(r" level 1 +10 +4e-05 +9\.5e-05\n", out)
     assert "left out, as they have no score: 6 samples\n" in out
     code, _, err = call(*rated)
     assert (code, "--bins: mean orm is no pass rate" in err) == (2, True)

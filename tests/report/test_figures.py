@@ -186,6 +186,11 @@ def test_intervals_of_scores_have_problems_as_clusters() -> None:
 
 def test_one_problem_alone_has_no_interval() -> None:
     assert [(row["low"], row["high"]) for row in _lengths(scored(1, 20))] == [(None, None)]
+    # Nor have scores whose squares are no numbers; their mean is one.
+    largest = [each._replace(score=1e308 * (-1) ** at) for at, each in enumerate(scored(6, 60))]
+    rows = _lengths([*largest, *(each._replace(score=1e308, tokens=9) for each in largest)])
+    assert {(row["low"], row["high"]) for row in rows if row["at"] == 7} == {(None, None)}
+    assert {row["value"] for row in rows if row["at"] == 9} == {1e308}
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 16, 17, 18, 19, 20, 23, 100])

@@ -12,6 +12,7 @@ from tts_lang.cli.parser import CommandParser, UsageError
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.explain.units import rounded
 from tts_lang.printable import printable
+from tts_lang.values import mean
 from tts_runtime.cli.compute import costs, flops, scaling
 from tts_runtime.cli.options import limit_of
 from tts_runtime.cli.rated import write_problems
@@ -285,7 +286,7 @@ def _name_lacking(lines: Sequence[str], records: Sequence[object]) -> None:
 
 def _mean(values: Iterable[float]) -> float:
     listed = list(values)
-    return sum(listed) / len(listed) if listed else 0.0
+    return float(mean(listed) or 0.0)
 
 
 def _difficulty(options: Namespace) -> None:
@@ -309,11 +310,12 @@ def _difficulty(options: Namespace) -> None:
     of, names = bins_of(ease, borders), bin_names(borders)
     members = [[id_ for id_ in of if of[id_] == at] for at in range(len(names))]
     means = [_mean(ease[id_] for id_ in ids) if ids else None for ids in members]
+    form = ".3f" if options.scorer is None else ".3g"  # scores may be as small as they like
     spans = [*borders[::-1], None]
     columns = [
         TableColumn("problems", [f"{len(ids):,}" for ids in members]),
         TableColumn("above", ["" if each is None else f"{each:.3g}" for each in spans]),
-        TableColumn(field, ["-" if each is None else f"{each:.3f}" for each in means]),
+        TableColumn(field, ["-" if each is None else f"{each:{form}}" for each in means]),
     ]
     names_of = ", ".join(record.name for _, record in records)
     if options.scorer is None:

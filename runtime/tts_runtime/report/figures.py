@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import inf, sqrt
 from typing import Any, Final
 
+from tts_lang.values import mean
 from tts_runtime.report.charts import Axis, Figure, bars, curves, forest
 from tts_runtime.report.difficulty import Grouping
 from tts_runtime.report.estimates import Estimate, share
@@ -277,9 +278,11 @@ def _lengths(candidates: Sequence[ScoredCandidate]) -> list[dict[str, Any]]:
     for grade, series in ((True, "right answer"), (False, "wrong answer"), (None, "no grade")):
         members = [each for each in candidates if each.right is grade]
         for group in _groups(members, "tokens"):
-            mean, half = _mean([(each.problem, each.score) for each in group])
+            centre, half = _mean([(each.problem, each.score) for each in group])
             at = sum(each.tokens for each in group) / len(group)
-            row = _row(series, round(at, 2), Estimate(mean, mean - half, mean + half, len(group)))
+            row = _row(
+                series, round(at, 2), Estimate(centre, centre - half, centre + half, len(group))
+            )
             rows.append(row if half < inf else {**row, "low": None, "high": None})
     return rows
 
@@ -287,15 +290,16 @@ def _lengths(candidates: Sequence[ScoredCandidate]) -> list[dict[str, Any]]:
 def _mean(values: Sequence[tuple[str, float]]) -> tuple[float, float]:
     """A mean, and half the width of its 95 % interval, problems being clusters as in
     `stats.proportions`; infinite for values of one problem only."""
-    mean = sum(value for _, value in values) / len(values)
+    centre = mean([value for _, value in values]) or 0.0
     by_problem: dict[str, float] = {}
     for problem, value in values:
-        by_problem[problem] = by_problem.get(problem, 0.0) + value - mean
+        by_problem[problem] = by_problem.get(problem, 0.0) + value - centre
     clusters = len(by_problem)
     if clusters < 2:
-        return mean, inf
-    between = sum(each**2 for each in by_problem.values()) * clusters / (clusters - 1)
-    return mean, Z95 * sqrt(between) / len(values)
+        return centre, inf
+    # Scores may be so large that their squares are not: then there is no interval.
+    between = sum(each * each for each in by_problem.values()) * clusters / (clusters - 1)
+    return centre, Z95 * sqrt(between) / len(values)
 
 
 def _calibration(scorer: str, candidates: Sequence[ScoredCandidate]) -> Iterator[dict[str, Any]]:
@@ -307,7 +311,7 @@ def _calibration(scorer: str, candidates: Sequence[ScoredCandidate]) -> Iterator
             clusters[each.problem] = right + bool(each.right), count + 1
         good = sum(right for right, _ in clusters.values())
         low, high = clustered_wilson(clusters.values())
-        at = sum(each.score for each in group) / len(group)
+        at = mean([each.score for each in group]) or 0.0
         estimate = Estimate(100 * good / len(group), 100 * low, 100 * high, len(group))
         yield _row(scorer, float(f"{at:.6g}"), estimate)
 
