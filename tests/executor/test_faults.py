@@ -26,7 +26,13 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import PASSES, Outcome, bind, execute
-from tts_runtime.reliability import Reliability, ScorerReliability, footer, warnings_of
+from tts_runtime.reliability import (
+    Recorder,
+    Reliability,
+    ScorerReliability,
+    footer,
+    warnings_of,
+)
 
 ORM = "scorer orm per solution"
 TOGETHER = "scorer orm per solution together"
@@ -373,6 +379,23 @@ def test_counts_add_up_and_are_said_in_words() -> None:
         "scorer `grade` gave no score to 2",
         "scorer `prm` gave no score to 1",
     ]
+    assert next(warnings_of(both)).endswith("bind a server without this filter")  # the most
+    few = {"prm": ScorerReliability(scores=5, missing={"too_long": 1})}
+    assert not list(warnings_of(Reliability(candidates=5, failed={"filtered": 1}, scorers=few)))
+    clocked = Reliability(as_text={"time": 1, "exception": 9}, ungraded={"time": 2})
+    assert "ended the reading of 3 answers" in next(warnings_of(clocked))
+
+
+def test_each_score_and_reply_counts_once() -> None:
+    recorder = Recorder()
+    for name in ("one", "one", "two", "three"):
+        recorder.scored("grade", name, None if name == "two" else Fault.UNREADABLE, f"no {name}")
+        recorder.replied("grade", (name, 0), readable=name == "two")
+    assert recorder.scorers() == {
+        "grade": ScorerReliability(
+            scores=3, missing={"unreadable": 2}, replies=3, unreadable=2, example="no one"
+        )
+    }
 
 
 def test_c57_passes_do_not_fail_a_problem_whose_other_candidates_were_given_up() -> None:
