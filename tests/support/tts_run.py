@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from tts_runtime.cli.command import run_command
 
 #: Options of a run that loads no model.
 SIM = ("--policy", "sim", "--problems", "two.jsonl")
+
+#: A command in this process, and its arguments: its exit code and what it wrote to both streams.
+Call = Callable[..., tuple[int, str, str]]
 
 
 class Command:
