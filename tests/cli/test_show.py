@@ -76,7 +76,7 @@ def test_what_went_wrong_is_told_with_its_reason(show: Show) -> None:
     tts_runtime.run("best_of_n", ["2 + 2"], settings=settings, parameters={"n": 2})
     code, out, _ = show("broken")
     assert code == 0
-    assert "  prm: 2 of 2 scores missing (2 by an exception); none in 1 problem" in out
+    assert "  prm: 2 of 2 scores missing (2 by an exception); none for 1 answer" in out
     assert "  warning: scorer `prm` gave no score to 2 of 2 candidates, such as: " in out
     code, out, _ = show("broken", "row-1")
     assert code == 0

@@ -176,7 +176,7 @@ def test_budgets_that_nothing_fits_are_left_out_with_a_word(grid: Path, call: Ca
     least = err.partition("the smallest that one fits is ")[2].strip()
     code, out, _ = call(tune_command, grid / "run", "--budget", "1", "--budget", least)
     assert code == 0
-    assert f"left out, as no strategy fits below {least} in every bin: 1\n" in out
+    assert f"left out, as no strategy fits below {least} in every bin: 1 tokens\n" in out
     assert f"at most {least} tokens" in out
 
 
@@ -189,8 +189,6 @@ def test_budgets_are_in_order_and_fields_name_their_bins(grid: Path, call: Call)
     bins = out.partition("the choice with the largest budget:\n")[2].splitlines()[:2]
     assert bins[0].startswith("  rate above 0.")
     assert bins[1].startswith("  the others (")
-    code, out, _ = call(tune_command, grid / "run", "--budget", "1", "--budget", "1e6")
-    assert (code, "left out, as no strategy fits in every bin: 1 tokens\n" in out) == (0, True)
 
 
 def test_what_is_compared_has_the_same_seeds(grid: Path, call: Call, tts_run: Command) -> None:
