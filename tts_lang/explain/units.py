@@ -25,7 +25,7 @@ def exact(value: float | None) -> str:
 
 
 def rounded(value: float, places: int = 1, sign: str = "") -> str:
-    """A number with so many decimal places, halves away from zero, on every screen the same.
+    """A number with that many decimal places, halves away from zero, on every screen the same.
 
     `63.8` for 63.75, and for what 51 / 80 gives times 100, which is a little less.
 

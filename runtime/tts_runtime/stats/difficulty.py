@@ -62,7 +62,7 @@ def quantile_borders(ease: Iterable[float], bins: int) -> tuple[float, ...]:
 
 
 def borders_of(ease: Mapping[str, float], bins: int | None, what: str) -> tuple[float, ...]:
-    """Borders of so many bins of equal size, or of the absolute ones.
+    """Borders of that many bins of equal size, or of the absolute ones.
 
     Raises:
         ValueError: Absolute ones of `what` is no pass rate.

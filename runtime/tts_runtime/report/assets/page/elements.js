@@ -50,7 +50,7 @@ tts.text = function (text) {
   return box;
 };
 
-/** A number above zero with so many decimal places, halves up: as `rounded` in tts_lang/explain/units.py. */
+/** A number above zero with that many decimal places, halves up: as `rounded` in tts_lang/explain/units.py. */
 tts.rounded = (value, places = 1) => (value + 1e-9).toFixed(places);
 
 tts.number = function (value, digits = 4) {
