@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.agreement import PROBLEMS, disagreement, latency, world
-from tests.support.shipped import NAMED, declared
+from tests.support.shipped import NAMED, names_in
 from tts_lang.compiler import compile_strategy, parameters_of
 from tts_lang.plan.graph import Plan
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = sorted(ROOT.glob("tests/fixtures/strategies/*.tts"))
-STRATEGIES = (*NAMED, *((path, each.name.text) for path in FIXTURES for each in declared(path)))
+STRATEGIES = (*NAMED, *((path, name) for path in FIXTURES for name in names_in(path)))
 SMALL = {
     "depth": 4,
     "rollouts": 4,

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from tests.support.shipped import FILES, NAMED, declared, every_file
+from tests.support.shipped import FILES, NAMED, declared, every_file, names_in
 from tts_lang import library
 from tts_lang.compiler import check_path
 from tts_lang.source import Source
@@ -29,6 +29,7 @@ def test_compiles_without_warnings_to_the_strategy_that_its_name_says(path: Path
     checked = check_path(path)
     assert checked.diagnostics == ()
     documents = {each.name: each.document for each in checked.strategies}
+    assert list(documents) == names_in(path)
     assert path.stem in documents
     assert all(documents.values())
     where = "Unpublished; of" if path.parent.name == "compositions" else "Source: "

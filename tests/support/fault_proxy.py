@@ -58,7 +58,7 @@ ANSWERS: Final[Mapping[str, bytes]] = {
     "307 nowhere": _reply(307, b"", location="http://[::bad"),
     "bad gzip": _reply(200, b"no gzip", content_encoding="gzip"),
     "cut gzip": _reply(200, gzip.compress(b'{"choices": []}')[:12], content_encoding="gzip"),
-    "bomb": _reply(200, gzip.compress(b" " * (70 << 20)), content_encoding="gzip"),
+    "bomb": _reply(200, gzip.compress(b" " * (70 << 20), 1), content_encoding="gzip"),
     "deep": _reply(200, b"[" * 200_000 + b"]" * 200_000),
     "deep object": _reply(200, b'{"choices":' * 200_000),
     "data 5": _json({"data": 5}),
