@@ -65,10 +65,9 @@ def warning(
     source: Source,
     *,
     suggestion: str | None = None,
-    notes: tuple[str, ...] = (),
 ) -> Diagnostic:
     """A warning at a place in a source."""
-    return Diagnostic(code, Severity.WARNING, message, span, source, (), suggestion, notes)
+    return Diagnostic(code, Severity.WARNING, message, span, source, (), suggestion)
 
 
 def file_error(code: str, message: str, name: str, *, suggestion: str | None = None) -> Diagnostic:

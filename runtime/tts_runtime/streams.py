@@ -143,9 +143,9 @@ def uniform(key: Key, draw: int = 0) -> float:
     return (bits + 0.5) * _DENOMINATOR
 
 
-def gumbel_number(key: Key, draw: int = 0) -> float:
+def gumbel_number(key: Key) -> float:
     """One standard Gumbel number."""
-    return -log(-log(uniform(key, draw)))
+    return -log(-log(uniform(key)))
 
 
 def seed_bytes(key: Key, position: int) -> bytes:

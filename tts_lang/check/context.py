@@ -354,7 +354,7 @@ class StrategyContext:
         )
 
     def emit_pool(
-        self, spec: Spec, inputs: Inputs, type_: PoolType, node: nodes.SyntaxNode, name: str = ""
+        self, spec: Spec, inputs: Inputs, type_: PoolType, node: nodes.SyntaxNode
     ) -> PoolValue:
         """Adds an operation that gives one pool.
 
@@ -365,7 +365,7 @@ class StrategyContext:
         assert operator.rows is not None
         rows = RowLimit([self._bound(number) for number in inputs.numbers])
         type_ = replace(type_, bound=operator.rows(spec, rows))
-        number = self.pool_value(type_, name)
+        number = self.pool_value(type_)
         self.emit(spec, inputs, (number,), node)
         return PoolValue(number, type_)
 

@@ -190,12 +190,11 @@ def equal_samples(
     node: nodes.Expression,
     quantity: Amount,
     how: Decoding,
-    each: bool = True,
 ) -> bool:
     """Whether the children of a row are all equal (C15); warns about it."""
     greedy = how.temperature is not None and known_number(how.temperature) == 0
     several = is_constant(quantity.count) and (known_number(quantity.count) or 0) > 1
-    if not (greedy and several and each) or how.likeliest:
+    if not (greedy and several) or how.likeliest:
         return False
     context.warning(
         "TTS908",

@@ -114,12 +114,12 @@ def _rounds(region: Region) -> float:
     return total
 
 
-def runnable(plan: Plan, context: int = 400, scale: int = 1) -> bool:
+def runnable(plan: Plan, scale: int = 1) -> bool:
     """Whether a run takes little enough to be repeated some hundred times.
 
     `scale`: of calls and rounds, of which plans seldom need as many as they may; all rows are made.
     """
-    limits = bounds(plan, context, 64)
+    limits = bounds(plan, 400, 64)
     calls, rows = limits.total.policy_calls, [each.high for each in limits.rows.values()]
     return (
         (calls is None or calls <= _CALLS * scale)

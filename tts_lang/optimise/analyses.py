@@ -7,11 +7,12 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TypeAlias
 
-from tts_lang.optimise.liveness import Liveness, StepReuse, literal_number
+from tts_lang.optimise.liveness import Liveness, StepReuse
 from tts_lang.optimise.rewriter import Block, MutablePlan, OpNode
 from tts_lang.optimise.row_bounds import RowBounds
 from tts_lang.plan import graph
 from tts_lang.plan.columns import HISTORY, LINEAGE
+from tts_lang.plan.constants import literal_number
 from tts_lang.plan.expr import Aggregate, Const
 from tts_lang.plan.graph import Amount, Decoding
 from tts_lang.plan.operator import entry

@@ -13,19 +13,12 @@ from typing import TypeAlias
 from tts_lang.optimise.rewriter import Block, MutablePlan, OpNode, User
 from tts_lang.plan import graph
 from tts_lang.plan.columns import COLUMNS
-from tts_lang.plan.expr import Const, Expr
+from tts_lang.plan.constants import literal_number
 from tts_lang.plan.graph import Exit, Kind
 from tts_lang.plan.operator import Makes, entry
 from tts_lang.plan.reads import columns_read
 
 _Column: TypeAlias = "tuple[int, str]"
-
-
-def literal_number(expression: Expr | None) -> float | None:
-    """The number that an expression is, if it is a literal."""
-    if isinstance(expression, Const) and isinstance(expression.value, int | float):
-        return expression.value
-    return None
 
 
 class Effects:

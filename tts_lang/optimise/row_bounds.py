@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from tts_lang.optimise.rewriter import Block, MutablePlan, OpNode
 from tts_lang.plan import graph
-from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Exit
 from tts_lang.plan.operator import Makes, entry
 from tts_lang.plan.rows import RowLimit, literal_count
@@ -51,13 +50,6 @@ class RowBound(NamedTuple):
 
 
 _PROBLEM = RowBound(1, problem=True)
-
-
-def constant(expression: Expr | None) -> float | None:
-    """The number that an expression is, if it is a literal."""
-    if isinstance(expression, Const) and isinstance(expression.value, int | float):
-        return expression.value
-    return None
 
 
 class RowBounds:

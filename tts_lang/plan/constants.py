@@ -29,6 +29,13 @@ def constant(expression: Expr) -> Scalar:
     raise NotConstant
 
 
+def literal_number(expression: Expr | None) -> float | None:
+    """The number that an expression is, if it is a literal."""
+    if isinstance(expression, Const) and isinstance(expression.value, int | float):
+        return expression.value
+    return None
+
+
 def is_constant(expression: Expr) -> bool:
     """Whether `constant` gives a value."""
     try:

@@ -53,7 +53,6 @@ _NUMBER_NAMES = [
     "fifteen",
     "sixteen",
 ]
-_INNER = r"((?:[^{}]|\{[^{}]*\})*)"
 _ORDER = r"(?:<|>|\\[lg]e(?:q|qslant)?(?![A-Za-z]))"
 _GROUP = r"(?:[ ~'_]|\\[,;:! ]|\\thinspace(?![A-Za-z]))"
 

@@ -341,9 +341,9 @@ class NumberingBarrier:
         """Calls `numbered` as soon as the held row may be numbered."""
         self._waiting.append((created, sequence, numbered))
 
-    def release(self, sequence: int, rows: int = 1) -> list[Waiter]:
-        """Rows have been numbered; gives what may be numbered now."""
-        left = self._open[sequence] - rows
+    def release(self, sequence: int) -> list[Waiter]:
+        """A row has been numbered; gives what may be numbered now."""
+        left = self._open[sequence] - 1
         if left:
             self._open[sequence] = left
             return []

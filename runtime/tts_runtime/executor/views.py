@@ -403,5 +403,3 @@ SPANS: Final[dict[str, Callable[[Node, str], list[float]]]] = {
     "step": last_step,
     "answer": answer_tokens,
 }
-#: Spans with a window, in tokens.
-WINDOWS: Final = ("tail", "lowest")

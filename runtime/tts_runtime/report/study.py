@@ -5,7 +5,7 @@ Of an answer only grades and costs are kept; texts and trees stay in the record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from json import loads
 from pathlib import Path
@@ -76,13 +76,10 @@ class Entry:
         numbers = [value for value in values if value is not None]
         return sum(numbers) / len(numbers) if numbers and len(numbers) == len(values) else None
 
-    def grades(self, keys: Iterable[Trial] | None = None) -> dict[Trial, bool]:
+    def grades(self) -> dict[Trial, bool]:
         """Grades by problem and seed, of those that have one."""
-        chosen = self.trials if keys is None else keys
         return {
-            key: trial.correct
-            for key in chosen
-            if (trial := self.trials.get(key)) is not None and trial.correct is not None
+            key: trial.correct for key, trial in self.trials.items() if trial.correct is not None
         }
 
 

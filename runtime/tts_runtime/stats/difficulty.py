@@ -33,12 +33,10 @@ def pass_rates(problems: Iterable[SampledProblem]) -> dict[str, float]:
     )
 
 
-def predicted(
-    problems: Iterable[SampledProblem], scorer: str, reduction: str = "last"
-) -> dict[str, float]:
+def predicted(problems: Iterable[SampledProblem], scorer: str) -> dict[str, float]:
     """Of each problem, the mean score of its samples, of those that have one."""
     scored = (
-        (sampled.problem, sample.score(scorer, reduction))
+        (sampled.problem, sample.score(scorer, "last"))
         for sampled in problems
         for sample in sampled.samples
     )

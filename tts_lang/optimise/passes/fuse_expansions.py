@@ -14,11 +14,11 @@ from dataclasses import replace
 from math import isinf
 
 from tts_lang.optimise.analyses import fixed
-from tts_lang.optimise.liveness import literal_number
 from tts_lang.optimise.rebuild import without_unread
 from tts_lang.optimise.rewriter import Edit, OpNode
 from tts_lang.optimise.rules import Declined, Keeps, Match, Pass, Pattern, Rule, origins
 from tts_lang.plan import graph
+from tts_lang.plan.constants import literal_number
 from tts_lang.plan.expr import Const, Expr
 from tts_lang.plan.graph import Amount, Decoding, Exit, Unit
 from tts_lang.plan.operator import entry

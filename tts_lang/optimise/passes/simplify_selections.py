@@ -10,11 +10,11 @@ from dataclasses import replace
 from math import inf
 
 from tts_lang.explain.interval import ANYTHING, IntervalReading, evaluate
-from tts_lang.optimise.liveness import literal_number
 from tts_lang.optimise.passes.row_laws import POOL_LAWS, returned, row_alone
 from tts_lang.optimise.rewriter import Edit, OpNode
 from tts_lang.optimise.rules import Declined, Keeps, Match, Pass, Pattern, Rule, origins
 from tts_lang.plan import graph
+from tts_lang.plan.constants import literal_number
 from tts_lang.plan.expr import Apply, Const, Expr
 from tts_lang.plan.rows import literal_count
 

@@ -7,7 +7,7 @@ import re
 import time
 from asyncio import Future
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from tts_runtime.engines.base import (
@@ -74,7 +74,6 @@ class Replicas(PolicyEngine):
     Args:
         members: The policies, one at least.
         patience: Seconds to try again while none of them answers.
-        now: The clock, in seconds.
 
     Raises:
         EngineError: They have different models, windows or tokenizers.
@@ -86,7 +85,6 @@ class Replicas(PolicyEngine):
         self,
         members: Sequence[PolicyEngine],
         patience: float = 0.0,
-        now: Callable[[], float] = time.monotonic,
     ) -> None:
         first = members[0]
         for other in members[1:]:
@@ -110,7 +108,6 @@ class Replicas(PolicyEngine):
         self.lacks = {name: why for member in members for name, why in member.lacks.items()}
         self._members = list(members)
         self._patience = patience
-        self._now = now
         self._busy = [0] * len(members)
         self._rests_until = [0.0] * len(members)
         self._places: OrderedDict[tuple[int, ...], int] = OrderedDict()
@@ -143,7 +140,7 @@ class Replicas(PolicyEngine):
             await member.close()
 
     async def _generate(self, request: GenerateRequest) -> Generation:
-        ends = self._now() + self._patience
+        ends = time.monotonic() + self._patience
         tried: set[int] = set()
         while True:
             place = self._place(request.prompt, tried)
@@ -156,7 +153,7 @@ class Replicas(PolicyEngine):
                 self._rest(place, error)
                 tried.add(place)
                 if len(tried) == len(self._members):
-                    if self._now() >= ends:
+                    if time.monotonic() >= ends:
                         raise
                     tried.clear()
             finally:
@@ -164,7 +161,7 @@ class Replicas(PolicyEngine):
 
     def _place(self, prompt: tuple[int, ...], tried: set[int]) -> int:
         """The server of a conversation."""
-        now = self._now()
+        now = time.monotonic()
         known = self._places.get(prompt)
         if known is not None and known not in tried and self._rests_until[known] <= now:
             self._places.move_to_end(prompt)
@@ -178,7 +175,7 @@ class Replicas(PolicyEngine):
         return place
 
     def _rest(self, place: int, error: EngineError) -> None:
-        now = self._now()
+        now = time.monotonic()
         if self._rests_until[place] <= now:
             _LOGGER.warning("%s; its requests go to the other servers for a while", error)
         self._rests_until[place] = now + _REST
