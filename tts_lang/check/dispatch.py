@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 from tts_lang.check.context import Inputs, PoolValue, StrategyContext
 from tts_lang.check.types import PoolType, Typed
 from tts_lang.syntax import nodes
 
 N = TypeVar("N", bound=nodes.SyntaxNode)
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,57 +36,35 @@ class Site:
     streaming: bool = False
 
 
-PoolHandler = Callable[[StrategyContext, Any], PoolValue]
-ScalarHandler = Callable[[StrategyContext, Any, Site], Typed]
-#: True if the statement never passes control to the next one.
-StatementHandler = Callable[[StrategyContext, Any], bool]
+#: The function that makes the pool of a node of type `N`.
+PoolHandler: TypeAlias = Callable[[StrategyContext, N], PoolValue]
+#: The function that makes the scalar expression of a node.
+ScalarHandler: TypeAlias = Callable[[StrategyContext, N, Site], Typed]
+#: The function that carries out a statement; true if control never passes to the next one.
+StatementHandler: TypeAlias = Callable[[StrategyContext, N], bool]
 
-POOLS: dict[type[nodes.SyntaxNode], PoolHandler] = {}
-SCALARS: dict[type[nodes.SyntaxNode], ScalarHandler] = {}
-STATEMENTS: dict[type[nodes.SyntaxNode], StatementHandler] = {}
+POOLS: dict[type[nodes.SyntaxNode], PoolHandler[Any]] = {}
+SCALARS: dict[type[nodes.SyntaxNode], ScalarHandler[Any]] = {}
+STATEMENTS: dict[type[nodes.SyntaxNode], StatementHandler[Any]] = {}
 
 
-def pool_rule(
-    kind: type[N],
-) -> Callable[
-    [Callable[[StrategyContext, N], PoolValue]], Callable[[StrategyContext, N], PoolValue]
-]:
+def pool_rule(kind: type[N]) -> Callable[[PoolHandler[N]], PoolHandler[N]]:
     """Registers the function that makes the pool of a node."""
-
-    def register(
-        handler: Callable[[StrategyContext, N], PoolValue],
-    ) -> Callable[[StrategyContext, N], PoolValue]:
-        POOLS[kind] = handler
-        return handler
-
-    return register
+    return partial(_register, POOLS, kind)
 
 
-def scalar_rule(
-    kind: type[N],
-) -> Callable[
-    [Callable[[StrategyContext, N, Site], Typed]], Callable[[StrategyContext, N, Site], Typed]
-]:
+def scalar_rule(kind: type[N]) -> Callable[[ScalarHandler[N]], ScalarHandler[N]]:
     """Registers the function that makes the scalar expression of a node."""
-
-    def register(
-        handler: Callable[[StrategyContext, N, Site], Typed],
-    ) -> Callable[[StrategyContext, N, Site], Typed]:
-        SCALARS[kind] = handler
-        return handler
-
-    return register
+    return partial(_register, SCALARS, kind)
 
 
-def statement_rule(
-    kind: type[N],
-) -> Callable[[Callable[[StrategyContext, N], bool]], Callable[[StrategyContext, N], bool]]:
+def statement_rule(kind: type[N]) -> Callable[[StatementHandler[N]], StatementHandler[N]]:
     """Registers the function that carries out a statement."""
+    return partial(_register, STATEMENTS, kind)
 
-    def register(
-        handler: Callable[[StrategyContext, N], bool],
-    ) -> Callable[[StrategyContext, N], bool]:
-        STATEMENTS[kind] = handler
-        return handler
 
-    return register
+def _register(
+    table: dict[type[nodes.SyntaxNode], Handler], kind: type[nodes.SyntaxNode], handler: Handler
+) -> Handler:
+    table[kind] = handler
+    return handler
