@@ -17,12 +17,11 @@ from tts_runtime.engines.base import (
     CandidateError,
     EngineError,
     Fault,
-    PoolScorer,
     ScoreReply,
     ScoreRequest,
 )
 from tts_runtime.engines.registry import scorer_engine
-from tts_runtime.engines.scorers import common, ratio
+from tts_runtime.engines.scorers import PoolScorer, common, ratio
 
 LETTERS = st.text("abc\n é", max_size=40)
 POOLS = st.lists(st.text("ab ", max_size=12), min_size=1, max_size=6)

@@ -9,12 +9,10 @@ the engine can. Engines are used from one event loop; they may compute in thread
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from asyncio import Future, get_running_loop
+from asyncio import Future
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
-from threading import Event
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self
 
@@ -454,47 +452,3 @@ class ScorerEngine(Engine):
 
     async def close(self) -> None:
         """Frees what the engine holds; requests in flight are cancelled."""
-
-
-class PoolScorer(ScorerEngine):
-    """Scores the candidates of a pool by comparing them, in a thread of its own.
-
-    One pool at a time, since comparing is CPU-bound. An error in `scores` fails the pool's request.
-    """
-
-    steps = False
-    alone = False
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "tts-pool-scorer")
-
-    @abstractmethod
-    def scores(
-        self, requests: Sequence[ScoreRequest], stopped: Callable[[], bool]
-    ) -> Sequence[float | None]:
-        """A number, or a missing score, for each candidate of a pool, in order.
-
-        A pure function of the requests. `stopped`: the result is no longer needed.
-        """
-
-    def score(self, request: ScoreRequest) -> Future[ScoreReply]:
-        """There is nothing to compare one candidate with: `bind` refuses such plans."""
-        raise EngineError(
-            f"this engine compares candidates, so it cannot score {request.text[:40]!r} alone: "
-            "declare the scorer `together`"
-        )
-
-    def score_together(self, requests: Sequence[ScoreRequest]) -> Future[Sequence[ScoreReply]]:
-        """Scores a pool; cancelling the future stops the work."""
-        stop = Event()
-        task = get_running_loop().create_task(self._scored(requests, stop))
-        task.add_done_callback(lambda _: stop.set())
-        return task
-
-    async def _scored(self, requests: Sequence[ScoreRequest], stop: Event) -> Sequence[ScoreReply]:
-        work = get_running_loop().run_in_executor(self._thread, self.scores, requests, stop.is_set)
-        return [ScoreReply((number,)) for number in await work]
-
-    async def close(self) -> None:
-        """Ends the thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)

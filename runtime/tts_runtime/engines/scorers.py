@@ -11,10 +11,12 @@ scored `together`. Definitions, sources and limits are in docs/engines.md.
 from __future__ import annotations
 
 import asyncio
+import threading
 from abc import abstractmethod
 from asyncio import Future
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import combinations
 from typing import Final, Literal
@@ -27,7 +29,6 @@ from tts_runtime.engines.base import (
     CandidateError,
     EngineError,
     Fault,
-    PoolScorer,
     ScorerEngine,
     ScoreReply,
     ScoreRequest,
@@ -193,6 +194,54 @@ def common(first: Sequence[str], second: Sequence[str]) -> int:
         if matched:
             column = (column + matched | column - matched) & full
     return len(first) - column.bit_count()
+
+
+class PoolScorer(ScorerEngine):
+    """Scores the candidates of a pool by comparing them, in a thread of its own.
+
+    One pool at a time, since comparing is CPU-bound. An error in `scores` fails the pool's request.
+    """
+
+    steps = False
+    alone = False
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "tts-pool-scorer")
+
+    @abstractmethod
+    def scores(
+        self, requests: Sequence[ScoreRequest], stopped: Callable[[], bool]
+    ) -> Sequence[float | None]:
+        """A number, or a missing score, for each candidate of a pool, in order.
+
+        A pure function of the requests. `stopped`: the result is no longer needed.
+        """
+
+    def score(self, request: ScoreRequest) -> Future[ScoreReply]:
+        """There is nothing to compare one candidate with: `bind` refuses such plans."""
+        raise EngineError(
+            f"this engine compares candidates, so it cannot score {request.text[:40]!r} alone: "
+            "declare the scorer `together`"
+        )
+
+    def score_together(self, requests: Sequence[ScoreRequest]) -> Future[Sequence[ScoreReply]]:
+        """Scores a pool; cancelling the future stops the work."""
+        stop = threading.Event()
+        task = asyncio.get_running_loop().create_task(self._scored(requests, stop))
+        task.add_done_callback(lambda _: stop.set())
+        return task
+
+    async def _scored(
+        self, requests: Sequence[ScoreRequest], stop: threading.Event
+    ) -> Sequence[ScoreReply]:
+        work = asyncio.get_running_loop().run_in_executor(
+            self._thread, self.scores, requests, stop.is_set
+        )
+        return [ScoreReply((number,)) for number in await work]
+
+    async def close(self) -> None:
+        """Ends the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 class _TextScorer(PoolScorer):
