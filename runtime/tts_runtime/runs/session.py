@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -56,6 +53,7 @@ from tts_runtime.runs.results import Results
 from tts_runtime.runs.runner import run_plans, setup_of
 from tts_runtime.runs.seeds import distinct_seeds, one_seed
 from tts_runtime.runs.settings import Settings
+from tts_runtime.runs.waiting import waited_for
 
 #: Strategies: a shipped name, a file, a plan or its file; one or several.
 Strategies: TypeAlias = "str | Path | Plan | Sequence[str | Path | Plan]"
@@ -433,23 +431,13 @@ def run(
         KeyboardInterrupt: After Ctrl-C; what has finished is in the run directory.
     """
 
-    async def once(loading: AbstractContextManager[None] | None = None) -> Results:
+    async def once(loading: AbstractContextManager[None]) -> Results:
         async with Session(settings=settings) as session:
             return await session._run(
                 strategies, problems, session.settings, parameters, progress, loading
             )
 
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        loading = (
-            _stopped_at_once()
-            if threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-            else nullcontext()
-        )
-        return asyncio.run(once(loading))
-    return _in_a_thread(once())  # a notebook's cell: its loop is taken
+    return waited_for(once)
 
 
 async def arun(
@@ -463,35 +451,3 @@ async def arun(
     """`run` for code that is asynchronous itself: in the running event loop."""
     async with Session(settings=settings) as session:
         return await session._run(strategies, problems, session.settings, parameters, progress)
-
-
-def _in_a_thread(work: Coroutine[Any, Any, Results]) -> Results:
-    """The results of `work`, from an event loop in another thread; Ctrl-C cancels it there."""
-    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
-
-    async def main() -> Results:
-        task = asyncio.current_task()
-        assert task is not None
-        started.set_result((asyncio.get_running_loop(), task))
-        return await work
-
-    with ThreadPoolExecutor(1, "tts-run") as threads:
-        result = threads.submit(asyncio.run, main())
-        try:
-            return result.result()
-        except KeyboardInterrupt:
-            loop, task = started.result()
-            loop.call_soon_threadsafe(task.cancel)
-            with suppress(BaseException):
-                result.result()
-            raise
-
-
-@contextmanager
-def _stopped_at_once() -> Iterator[None]:
-    """Ctrl-C while a model loads stops that, where asyncio's handler would wait for the loop."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
