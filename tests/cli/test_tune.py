@@ -9,7 +9,9 @@ import pytest
 
 from tests.support.tts_run import Call, Command
 from tts_runtime.cli.metrics import metrics_command
-from tts_runtime.cli.tune import _overheads, _times, tune_command
+from tts_runtime.cli.tune import tune_command
+from tts_runtime.cli.tune_bins import _overheads
+from tts_runtime.cli.tune_text import _times
 from tts_runtime.record.reader import open_run
 from tts_runtime.stats.load import read_experiment
 from tts_runtime.stats.samples import samples_of
