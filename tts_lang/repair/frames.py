@@ -228,37 +228,10 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
         marks = marks_before(rest, chosen[aimed])
         if any(each.text == "by" for each in marks) and marks[-1].means("high", "low"):
             cost += STRANGE_VERB  # `by lowest prm`: of the steps, or of the rows?
-    explained |= {frame.verb, "nothing", "all", *_markers(values)}
-    if frame.verb == "repeat":
-        explained |= {"max", "times"}
-    if "until" in explained or frame.verb == "if":
-        explained |= {"while", "if", "where not"}
-    if frame.verb.split()[0] in _SAMPLING:
-        explained.add("times")
-    if frame.verb == "select":
-        explained |= {"sort", "first", "best"}
-    if frame.verb in {"best", "sort"}:
-        explained |= {"sort", "best"}
-    strange = [item for item in rest if item.kind in {"mark", "word", "unit"}]
-    for at, item in enumerate(rest):
-        if item not in strange or at in used:
-            continue
-        named = any(item.text in slot.after for slot in values)
-        if item.kind == "unit" and (named or frame.verb in {"cut", "repeat"}):
-            cost += 0.5 * (frame.verb == "repeat")
-        elif item.kind != "mark":
-            cost += UNUSED if item.kind == "word" else STRANGE * 2
-        elif item.means(frame.verb):
-            pass
-        elif item.means("where not") and not {"where not", "minus"} & explained:
-            cost += UNUSED  # an omission changes the meaning
-        elif not item.means(*explained):
-            verb_word = bool(item.meanings & frames().keys())
-            cost += (
-                STRANGE_CLAUSE if item.means(*_SETTING) else STRANGE_VERB if verb_word else STRANGE
-            )
-        if frame.verb == "first" and item.means("high", "low", "latest", "random"):
-            cost += 0 if item.text in {"first", "any", "one of", "any of", "one"} else MISSING
+    explained |= _implied(frame, values, explained)
+    # Added one by one: in sums of sums, equal costs would differ in the last digit.
+    for more in _strange(frame, rest, used, values, explained):
+        cost += more
     opened: set[FormSlot] = set()
     ending = rest[-1].text if rest and rest[-1].kind == "mark" else ""
     for slot in frame.slots:  # `weighted by` with nothing after it
@@ -270,20 +243,71 @@ def _fill(frame: Frame, items: Sequence[Item], names: KnownNames, target: str) -
     empty = [slot for slot in frame.needed if slot not in values] + [*opened]
     cost += MISSING * (len(empty) - len(opened))
     flags = [flag for flag in frame.flags if any(item.means(flag) for item in items)]
-    words = [item.text for item in items if item.kind == "mark"]
-    head = next((item.text for item in items if item.kind == "mark"), "")
-    verb = frame.verb.removesuffix(" to")
-    cost += 0 if verb in words else 0.4
-    cost += 0 if head == verb else 0.2
-    if head in FORMS and head != verb and verb not in words:
-        near = (head, verb) in _NEAR_VERBS
-        cost += INVENTED / 4 if near else INVENTED
-    if empty and FORMS.keys() & {*words} - {verb} and verb not in words and head not in FORMS:
-        cost += MISSING  # the form of a verb that is typed says more
+    for more in _misnamed(frame, items, bool(empty)):
+        cost += more
     text = _text(frame, values, flags, clauses)
     if frame.verb == "cut" and any(item.text == "tokens" for item in items if item.kind == "unit"):
         text = f"{text.removesuffix('steps')}tokens"
     return Filled(text, cost, not empty, frame.verb, pool)
+
+
+def _implied(frame: Frame, values: dict[FormSlot, str], explained: set[str]) -> set[str]:
+    """Meanings that are no news in a line that is meant as this frame."""
+    meanings = {frame.verb, "nothing", "all", *_markers(values)}
+    if frame.verb == "repeat":
+        meanings |= {"max", "times"}
+    if "until" in explained | meanings or frame.verb == "if":
+        meanings |= {"while", "if", "where not"}
+    if frame.verb.split()[0] in _SAMPLING:
+        meanings.add("times")
+    if frame.verb == "select":
+        meanings |= {"sort", "first", "best"}
+    if frame.verb in {"best", "sort"}:
+        meanings |= {"sort", "best"}
+    return meanings
+
+
+def _strange(
+    frame: Frame,
+    rest: Sequence[Item],
+    used: set[int],
+    values: dict[FormSlot, str],
+    explained: set[str],
+) -> Iterator[float]:
+    """Costs of words that the filled frame does not account for."""
+    for at, item in enumerate(rest):
+        if item.kind not in {"mark", "word", "unit"} or at in used:
+            continue
+        named = any(item.text in slot.after for slot in values)
+        if item.kind == "unit" and (named or frame.verb in {"cut", "repeat"}):
+            yield 0.5 * (frame.verb == "repeat")
+        elif item.kind != "mark":
+            yield UNUSED if item.kind == "word" else STRANGE * 2
+        elif item.means(frame.verb):
+            pass
+        elif item.means("where not") and not {"where not", "minus"} & explained:
+            yield UNUSED  # an omission changes the meaning
+        elif not item.means(*explained):
+            verb_word = bool(item.meanings & frames().keys())
+            yield (
+                STRANGE_CLAUSE if item.means(*_SETTING) else STRANGE_VERB if verb_word else STRANGE
+            )
+        if frame.verb == "first" and item.means("high", "low", "latest", "random"):
+            yield 0 if item.text in {"first", "any", "one of", "any of", "one"} else MISSING
+
+
+def _misnamed(frame: Frame, items: Sequence[Item], incomplete: bool) -> Iterator[float]:
+    """Costs of a line that has another verb than the frame's, or has it later."""
+    words = [item.text for item in items if item.kind == "mark"]
+    head = words[0] if words else ""
+    verb = frame.verb.removesuffix(" to")
+    yield 0 if verb in words else 0.4
+    yield 0 if head == verb else 0.2
+    if head in FORMS and head != verb and verb not in words:
+        near = (head, verb) in _NEAR_VERBS
+        yield INVENTED / 4 if near else INVENTED
+    if incomplete and FORMS.keys() & {*words} - {verb} and verb not in words and head not in FORMS:
+        yield MISSING  # the form of a verb that is typed says more
 
 
 def _markers(values: dict[FormSlot, str]) -> set[str]:
