@@ -94,3 +94,8 @@ def __getattr__(name: str) -> object:
 
     value: object = getattr(import_module(_HOMES[name]), name)
     return value
+
+
+def __dir__() -> list[str]:
+    """The interface, for completion."""
+    return sorted(__all__)

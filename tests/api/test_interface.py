@@ -170,6 +170,7 @@ def test_a_parameter_goes_to_the_strategies_that_have_it() -> None:
 @pytest.mark.parametrize("module", [tts_lang, tts_runtime])
 def test_every_listed_name_is_there_and_no_other(module: object) -> None:
     names: list[str] = module.__all__  # type: ignore[attr-defined]
+    assert dir(module) == names
     for name in names:
         assert getattr(module, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):

@@ -438,4 +438,3 @@ def test_a_run_works_where_an_event_loop_runs_already() -> None:
         assert inside.answers == awaited.answers
 
     asyncio.run(cell())
-    assert "arun" in dir(tts_runtime)
