@@ -69,7 +69,7 @@ def test_an_answer_that_is_not_read_is_text_and_counted(
     answer = graded(outcome, "x^3")
     assert (answer.correct, answer.ungraded) == (None, "took over 3 s of processor time")
     assert answer.reliability.ungraded == {kind: 1}
-    words = "out of time" if clock else "exception"
+    words = "out of time" if clock else "by an exception"
     assert list(footer(answer.reliability)) == [
         f"2 of 4 answers compared as text (2 {words})",
         f"1 answers not graded (1 {words})",
