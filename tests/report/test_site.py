@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tts_runtime.record.files import DirectoryError
 from tts_runtime.record.reader import open_run
 from tts_runtime.report import site as site_module
 from tts_runtime.report.charts import forest
-from tts_runtime.report.drawing import as_csv
+from tts_runtime.report.drawing import PIXELS_PER_INCH, as_csv
 from tts_runtime.report.script import call
 from tts_runtime.report.site import SiteError, write_site
 from tts_runtime.report.study import Study
@@ -54,13 +55,13 @@ def test_the_numbers_are_those_of_the_run(run: Path, site: Path) -> None:
     assert names[:4] == ["accuracy-n", "accuracy-tokens", "difficulty", "differences"]
 
 
-def test_every_figure_is_there_as_svg_pdf_and_csv(site: Path) -> None:
+def test_every_figure_is_there_as_svg_pdf_png_and_csv(site: Path) -> None:
     pytest.importorskip("vl_convert", reason="vl-convert draws the files: tts-lang[report]")
     (report,) = data(site / "data" / "report.js")
     assert {path.name for path in (site / "figures").iterdir()} == {
         f"{figure['name']}.{ending}"
         for figure in report["figures"]
-        for ending in ("svg", "pdf", "csv")
+        for ending in ("svg", "pdf", "png", "csv")
     }
     for figure in report["figures"]:
         base = site / "figures" / figure["name"]
@@ -68,6 +69,9 @@ def test_every_figure_is_there_as_svg_pdf_and_csv(site: Path) -> None:
         assert "prefers-color-scheme:dark" in drawn
         assert "http" not in drawn.split(">", 1)[1]
         assert base.with_suffix(".pdf").read_bytes().startswith(b"%PDF-")
+        picture = base.with_suffix(".png").read_bytes()
+        per_meter = round(PIXELS_PER_INCH / 0.0254)
+        assert b"pHYs" + struct.pack(">IIB", per_meter, per_meter, 1) in picture
         rows = list(csv.reader(base.with_suffix(".csv").read_text().splitlines()))
         assert len(rows) == 1 + len(figure["rows"])
 

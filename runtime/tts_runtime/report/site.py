@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tts_runtime.record.reader import Tree
-from tts_runtime.report.drawing import as_csv, can_draw, pdf, svg
+from tts_runtime.report.drawing import as_csv, can_draw, pdf, png, svg
 from tts_runtime.report.page import baseline_of, drawn, problems, report
 from tts_runtime.report.script import call
 from tts_runtime.report.study import Entry, Study
@@ -77,13 +77,14 @@ def write_site(study: Study, out: Path, baseline: str | None = None) -> Written:
         study.update(write_tree)
         chosen = baseline_of(study, baseline)
         figures, groups = drawn(study, chosen)
-        endings = ("svg", "pdf", "csv") if can_draw() else ("csv",)
+        endings = ("svg", "pdf", "png", "csv") if can_draw() else ("csv",)
         for figure in figures:
             base = out / "figures" / figure.name
             _write(base.with_name(f"{figure.name}.csv"), as_csv(figure).encode())
             if can_draw():
                 _write(base.with_name(f"{figure.name}.svg"), svg(figure).encode())
                 _write(base.with_name(f"{figure.name}.pdf"), pdf(figure))
+                _write(base.with_name(f"{figure.name}.png"), png(figure))
         listed = call("tts.problems", problems(study, groups))
         _write(out / "data/problems.js", listed.encode())
         shown = call("tts.report", report(study, figures, groups, chosen, endings))

@@ -103,7 +103,7 @@ tts.figure = function (figure) {
     box,
     tts.el("figcaption", {}, figure.note, " ", tts.el("span", { class: "files" }, "Save as ",
       save("svg", async () => tts.save(figure.name + ".svg", await tts.onPaper(figure).toSVG(), "image/svg+xml")), " ",
-      figure.files.includes("pdf") && [save("pdf", null), " "],
+      ["pdf", "png"].map((ending) => figure.files.includes(ending) && [save(ending, null), " "]),
       save("csv", () => tts.save(figure.name + ".csv", tts.csv(figure), "text/csv")))),
     tts.el("details", {}, tts.el("summary", {}, "Numbers"),
       tts.table(figure.title, figure.columns.map(([, title]) => title), cells, numeric)));
