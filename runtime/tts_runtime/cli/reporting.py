@@ -23,8 +23,9 @@ Examples:
   tts-report runs/x runs/y -o xy   two runs side by side
   tts-report runs/x --text         in the terminal
 
-SVG and PDF files of the figures need vl-convert: pip install 'tts-lang[report]'. Without it the
-page saves SVG and CSV.
+For papers, SITE/figures has SVG, PDF, PNG (300 dpi) and CSV files, SITE/tables LaTeX (booktabs),
+Markdown and CSV. SVG, PDF and PNG files need vl-convert: pip install 'tts-lang[report]'. Without it
+the page saves SVG and CSV.
 
 Exit codes: 0 success, 2 usage error, no run there, or a folder that cannot be written.
 """
@@ -100,11 +101,12 @@ def _report(options: Namespace) -> int:
         print_study(study, options.baseline)
     else:
         written = write_site(study, Path(options.out or _OUT), options.baseline)
-        kinds = "SVG, PDF, CSV" if can_draw() else "CSV"
+        kinds = "SVG, PDF, PNG, CSV" if can_draw() else "CSV"
         print(
             f"wrote {printable(written.index)}: strategies {len(study.entries)}, problems "
-            f"{len(study.problems):,}, figures {written.figures} ({kinds}), search trees "
-            f"{written.trees:,}; {written.size / 1e6:,.1f} MB"
+            f"{len(study.problems):,}, figures {written.figures} ({kinds}), tables "
+            f"{written.tables} (LaTeX, Markdown, CSV), search trees {written.trees:,}; "
+            f"{written.size / 1e6:,.1f} MB"
         )
     for note in study.notes():
         print(f"note: {printable(note)}", file=sys.stderr)

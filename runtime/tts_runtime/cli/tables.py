@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tts_lang.explain.units import rounded, short
+from tts_lang.explain.units import chance, rounded, short
 from tts_lang.printable import printable
 from tts_runtime.runs.results import Summary
 from tts_runtime.stats.paired import PairedComparison
@@ -71,7 +71,7 @@ def comparison_table(comparisons: Sequence[PairedComparison], width: int | None 
         ),
         TableColumn("95 % interval", [_points(each.low, each.high) for each in comparisons]),
         TableColumn("won lost", [f"{each.left_only} : {each.right_only}" for each in comparisons]),
-        TableColumn("p", [_chance(each.adjusted) for each in comparisons]),
+        TableColumn("p", [chance(each.adjusted) for each in comparisons]),
         TableColumn("verdict", [each.verdict.value for each in comparisons]),
     ]
     names = [printable(each.left) for each in comparisons]
@@ -94,10 +94,6 @@ def comparison_caption(comparisons: Sequence[PairedComparison]) -> str:
 
 def _points(low: float, high: float) -> str:
     return f"{rounded(100 * low, 0, '+')} to {rounded(100 * high, 0, '+')}"
-
-
-def _chance(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def laid_out(

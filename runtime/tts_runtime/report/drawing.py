@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,12 +70,17 @@ def png(figure: Figure) -> bytes:
 
 
 def as_csv(figure: Figure) -> str:
-    """The rows of a figure; texts that a spreadsheet would run are quoted by an apostrophe."""
+    """The rows of a figure."""
+    rows = [[row.get(name) for name in figure.columns] for row in figure.rows]
+    return csv_text(list(figure.columns.values()), rows)
+
+
+def csv_text(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV; texts that a spreadsheet would run are quoted by an apostrophe."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(figure.columns.values())
-    for row in figure.rows:
-        writer.writerow([_cell(row.get(name)) for name in figure.columns])
+    for row in (titles, *rows):
+        writer.writerow([_cell(value) for value in row])
     return out.getvalue()
 
 

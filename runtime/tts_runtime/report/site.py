@@ -15,7 +15,9 @@ from tts_runtime.report.drawing import as_csv, can_draw, pdf, png, svg
 from tts_runtime.report.page import baseline_of, drawn, problems, report
 from tts_runtime.report.script import call
 from tts_runtime.report.study import Entry, Study
+from tts_runtime.report.tables import sources, tables
 from tts_runtime.report.trees import columns
+from tts_runtime.report.typesetting import latex, markdown, table_csv
 
 _INDEX: Final = "index.html"
 #: In the page of a folder that this module wrote, and may write again.
@@ -32,6 +34,7 @@ class Written:
 
     index: Path
     figures: int
+    tables: int
     trees: int
     size: int
 
@@ -85,6 +88,12 @@ def write_site(study: Study, out: Path, baseline: str | None = None) -> Written:
                 _write(base.with_name(f"{figure.name}.svg"), svg(figure).encode())
                 _write(base.with_name(f"{figure.name}.pdf"), pdf(figure))
                 _write(base.with_name(f"{figure.name}.png"), png(figure))
+        listed_tables, notes = tables(study, chosen), sources(study)
+        for table in listed_tables:
+            base = out / "tables" / table.name
+            _write(base.with_suffix(".tex"), latex(table, notes).encode())
+            _write(base.with_suffix(".md"), markdown(table, notes).encode())
+            _write(base.with_suffix(".csv"), table_csv(table).encode())
         listed = call("tts.problems", problems(study, groups))
         _write(out / "data/problems.js", listed.encode())
         shown = call("tts.report", report(study, figures, groups, chosen, endings))
@@ -93,7 +102,7 @@ def write_site(study: Study, out: Path, baseline: str | None = None) -> Written:
         reason = (error.strerror or type(error).__name__).lower()
         raise SiteError(f"{error.filename or out} cannot be written: {reason}") from error
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    return Written(out / _INDEX, len(figures), count, size)
+    return Written(out / _INDEX, len(figures), len(listed_tables), count, size)
 
 
 def tree_path(strategy: int, place: int) -> str:
@@ -122,8 +131,8 @@ def _check(study: Study, out: Path) -> None:
 
 
 def _clear(out: Path) -> None:
-    """Removes the data and figures of an earlier report."""
-    for name in ("data", "figures"):
+    """Removes the data, figures and tables of an earlier report."""
+    for name in ("data", "figures", "tables"):
         if (out / name).is_dir():
             shutil.rmtree(out / name)
 
