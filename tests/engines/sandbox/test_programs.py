@@ -66,6 +66,8 @@ def test_the_last_python_block_is_the_program(text: str, program: str) -> None:
         ("X = 1\n" + F + "\nprint(f())\nx = f()", "X = 1\n" + F + "\nprint(f())\nx = f()"),
         ("# Of one\n" + F + "\n# That is all of it", "# Of one\n" + F + "\n# That is all of it"),
         (F + 'S = """\nIt returns one.\n"""', F + 'S = """\nIt returns one.\n"""'),
+        ('"""\nIt returns one.\n"""\n' + F, '"""\nIt returns one.\n"""\n' + F),
+        ("It calls g:\ndef g(): 1\n\nNow to f:" + F + "So it does.", "def g(): 1\n" + F[:-1]),
     ],
 )
 def test_the_last_block_that_defines_the_function_is_the_program(text: str, program: str) -> None:

@@ -62,7 +62,7 @@ def program_in(text: str, *functions: str) -> str:
         elif not blocks:
             before.append(line)
     if not blocks:
-        return _without_words(text) if definition(text, *functions) else text
+        return _without_words(text, *functions) if definition(text, *functions) else text
     kinds = [kind for kind, _ in blocks]
     best = [kind for kind in kinds if kind in _PYTHON] or [kind for kind in kinds if not kind]
     programs = [dedent("\n".join(lines)) for kind, lines in blocks if kind in best or not best]
@@ -78,20 +78,26 @@ def program_in(text: str, *functions: str) -> str:
     return (defining or programs)[-1]
 
 
-def _without_words(text: str) -> str:
-    """A program without fences, without the words before and behind it."""
-    lines = text.split("\n")
-    words = [at for at, line in enumerate(lines) if _WORDS.match(line)]
-    if not words:
-        return text
-    code = next((at for at, line in enumerate(lines) if _BEGINS_CODE.match(line)), 0)
-    begin = max((at + 1 for at in words if at < code), default=0)
-    for end in words:
-        before = "\n".join(lines[begin:end])
-        # A line of words may be one of a text in quotes.
-        if end > code and before.count('"""') % 2 == before.count("'''") % 2 == 0:
-            return before
-    return "\n".join(lines[begin:])
+def _without_words(text: str, *functions: str) -> str:
+    """A program without fences, without the words around and in it; words behind the definition of
+    one of `functions` end it."""
+    program: list[str] = []
+    begun = defined = False
+    quotes = {'"""': 0, "'''": 0}
+    for line in text.split("\n"):
+        quoted = any(count % 2 for count in quotes.values())
+        if not quoted and _WORDS.match(line):
+            if defined:
+                break
+            if not begun:
+                program.clear()
+            continue
+        begun = begun or _BEGINS_CODE.match(line) is not None
+        defined = defined or definition(line, *functions) is not None
+        program.append(line)
+        for mark in quotes:
+            quotes[mark] += line.count(mark)
+    return "\n".join(program)
 
 
 def with_functions(program: str, *names: str) -> str:
