@@ -111,7 +111,9 @@ def test_a_limit_spent_on_hidden_thoughts_is_said(
     cut: Reply, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serving(chats_only(lambda _asked: cut)) as server:
-        assert result_of(server).summary.accuracy == 0.0
+        result = result_of(server)
+    assert result.summary.accuracy == 0.0
+    assert all(500 < each.policy_tokens < 512 for each in result.answers)
     assert caplog.text.count("cut an answer after") == 1
 
 

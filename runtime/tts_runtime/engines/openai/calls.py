@@ -242,6 +242,11 @@ class PendingGeneration:
         most = min(limits.max_tokens, limits.unit_tokens or limits.max_tokens)
         return most - (len(self.tracker.ids) - (self.tracker.received - self._before))
 
+    def exhausted(self) -> None:
+        """The server says only that the limit was spent: on thoughts, as nothing else came."""
+        read = len(self.request.prompt) + len(self.request.prefix) + len(self.tracker.ids)
+        self._usage = Usage(read, self._asked if self._limited is None else self._limited)
+
     def settle(self, path: int) -> None:
         """Counts the cost of the last HTTP request; `path`: ids that it sent after the prompt."""
         received = self.tracker.received - self._before

@@ -234,9 +234,10 @@ class OpenAIPolicy(PolicyEngine):
         try:
             return await self._sent(pending, body)
         except Refused as error:
-            if unfinished(error.words.reason):
-                return "length"
-            raise
+            if not unfinished(error.words.reason):
+                raise
+            pending.exhausted()
+            return "length"
 
     async def _sent(self, pending: PendingGeneration, body: dict[str, Any]) -> str | None:
         """The same, for a reply that is no error."""
