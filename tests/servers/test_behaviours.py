@@ -209,12 +209,13 @@ def test_an_end_that_is_not_said_is_counted(drawn: int, answers: list[str | None
     assert result.summary.policy_tokens == 2 * drawn
 
 
-def test_a_byte_order_mark_is_no_text() -> None:
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_byte_order_mark_is_no_text(streams: bool) -> None:
     mark = "\ufeff".encode()
 
     def answer(asked: Asked) -> Reply:
         reply = chat("It", "length", 1) if asked.body["max_tokens"] == 1 else chat(RIGHT)
-        if not asked.body.get("stream"):
+        if not (asked.body.get("stream") and streams):
             return Reply(mark + json.dumps(reply.body).encode())
         event = {"choices": [{"index": 0, "delta": {"content": RIGHT}, "finish_reason": "stop"}]}
         body = f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n".encode()

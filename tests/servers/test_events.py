@@ -31,6 +31,7 @@ EVENTS: list[Callable[[Any], str]] = [
     lambda event: f": hi\nevent: x\ndata:{json.dumps(event)}\n\n",
     lambda event: f"data: {json.dumps(event)}\r\n\r\n",
     lambda event: f"data: {json.dumps(event)}\r\r",
+    lambda event: f" \nx: y\nevent: error\n\ndata: {json.dumps(event)}\n\n",
     lambda event: f"data: {json.dumps(event)}\n",  # the specification wants an empty line
     in_lines,
     lambda event: in_lines(event).replace("\n", "\r\n"),

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import formatdate
+from functools import partial
 from typing import Any
 
 import pytest
@@ -68,6 +69,24 @@ def test_requests_over_a_limit_come_back_one_after_another(least: float) -> None
         return sum(await asyncio.gather(*(client.retried(work) for _ in range(200))))
 
     assert run_virtual(asked()) == 200
+
+
+def test_a_wait_that_is_spread_ends_before_the_deadline() -> None:
+    async def asked() -> int:
+        options = HttpOptions(deadline=10)
+        client = HttpClient(parse_address("", "http://x"), Key("", ""), options)
+        attempts: Counter[int] = Counter()
+
+        async def work(number: int) -> bool:
+            attempts[number] += 1
+            if attempts[number] == 1:
+                raise Transient("HTTP 429", 6.0)
+            return True
+
+        works = (partial(work, number) for number in range(8))
+        return sum(await asyncio.gather(*map(client.retried, works)))
+
+    assert run_virtual(asked()) == 8
 
 
 @pytest.mark.parametrize(

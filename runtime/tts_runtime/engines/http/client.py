@@ -188,12 +188,12 @@ class HttpClient:
                         f"{self._where}: {reason}; it asks to wait {wait:.0f} seconds", wait
                     )
                 continue
-            # Requests that returned together would be refused together, again and again.
-            self._spread = (self._spread + _GOLDEN) % 1 if self._waiting else 0.0
-            wait *= 1 + self._spread
             left = self._left(started)
             if left is not None and wait >= left:
                 raise self._late(reason)
+            # Requests that returned together would be refused together, again and again.
+            self._spread = (self._spread + _GOLDEN) % 1 if self._waiting else 0.0
+            wait += self._spread * (wait if left is None else min(wait, left - wait))
             self._waiting += 1
             try:
                 await self._clock.sleep(wait)
@@ -288,8 +288,10 @@ class HttpClient:
             whole: list[str] = []  # a reply that is no stream, whatever its header says
             streamed = failed = False
             async for line in lines_of(response):
-                streamed = streamed or line.startswith("data:")
-                if whole or (line and not streamed and not line.startswith(_FIELDS)):
+                if line.startswith("data:"):
+                    streamed = True
+                    whole.clear()
+                if whole or (line.strip() and not streamed and not line.startswith(_FIELDS)):
                     whole.append(line)
                     continue
                 if line.startswith("event:"):
@@ -300,7 +302,10 @@ class HttpClient:
                 if part == "[DONE]" and not data:
                     return
                 data += [part] if part else []
-                if not data or (line and (failed or len(data) > 1)):
+                if not data:
+                    failed = failed and bool(line)  # an event without data is none
+                    continue
+                if line and (failed or len(data) > 1):
                     continue
                 try:
                     event = self._event("\n".join(data), response.headers, failed=failed)

@@ -196,7 +196,7 @@ async def lines_of(response: aiohttp.ClientResponse) -> AsyncIterator[str]:
             yield (line.removeprefix(BOM_UTF8) if first else line).decode("utf-8", "replace")
             first = False
     if rest:
-        yield rest.decode("utf-8", errors="replace")
+        yield (rest.removeprefix(BOM_UTF8) if first else rest).decode("utf-8", "replace")
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:
