@@ -61,11 +61,13 @@ def test_the_last_python_block_is_the_program(text: str, program: str) -> None:
         ("def f(): 1\n```\nSo:\n```py\nf()\n```", "def f(): 1"),
         # Fences in a docstring; no fences at all.
         (f"```py\n{FENCED}\n```\nDone.", FENCED),
+        ("```py\ndef f():\n    return 1\n    ```\nDone.", "def f():\n    return 1"),
         ("Here is it:\nX = 1\nimport re\n" + F + "\nIt returns one.", "X = 1\nimport re\n" + F),
         ("Sure! Here you go:\n\nCode:\n" + F + "\nExplanation:\n- f is one", F),
         ("X = 1\n" + F + "\nprint(f())\nx = f()", "X = 1\n" + F + "\nprint(f())\nx = f()"),
         ("# Of one\n" + F + "\n# That is all of it", "# Of one\n" + F + "\n# That is all of it"),
         (F + 'S = """\nIt returns one.\n"""', F + 'S = """\nIt returns one.\n"""'),
+        pytest.param(*[F + "\na " + "b" * 200_000 + "="] * 2, id="a long line"),
         ('"""\nIt returns one.\n"""\n' + F, '"""\nIt returns one.\n"""\n' + F),
         ("It calls g:\ndef g(): 1\n\nNow to f:" + F + "So it does.", "def g(): 1\n" + F[:-1]),
     ],

@@ -11,7 +11,8 @@ from tts_runtime.engines.sandbox.box import ProgramResult
 
 _FENCE: Final = re.compile(r"(`{3,}|~{3,})\s*([^\s`]*)")
 _PYTHON: Final = ("python", "python3", "py", "py3")
-#: A fence that is indented by this many more than its opening is part of the code, as in Markdown.
+_QUOTES: Final = re.compile(r"\"{3}|'{3}")
+#: In a text in quotes, a fence that is indented by this many more than its opening is part of it.
 _DEEPER: Final = 4
 #: Lines that begin a program, and lines of words about one.
 _BEGINS_CODE: Final = re.compile(
@@ -21,7 +22,7 @@ _WORDS: Final = re.compile(
     r"(?!(?:def|class|import|from|if|elif|else|for|while|with|try|except|finally|return|assert"
     r"|raise|del|global|async|await|match|case|lambda|not|yield|print|pass)\b)(?:[-*>][ ]+)?"
     r"[A-Za-z](?:[\w ]*[:!.]$"
-    r"|[\w'’`]*(?:\(\))?[,:!.]?[ ]+(?:[\w'’`]+[,:]?[ ]+)?[a-z`][\w'’`]*[^=]*$)"
+    r"|[\w'’`]*(?:\(\))?[,:!.]?[ ]+(?:[\w'’`]+[,:]?[ ]+)?[a-z`][^=]*$)"
 )
 #: Characters of error output to show, from its end.
 _ERRORS_SHOWN: Final = 2000
@@ -47,18 +48,19 @@ def program_in(text: str, *functions: str) -> str:
     """
     blocks: list[tuple[str, list[str]]] = []
     before: list[str] = []
-    fence, margin = "", 0
+    fence, margin, quotes = "", 0, ""
     for line in text.split("\n"):
         stripped = line.strip()
         opened = _FENCE.match(stripped)
         closes = fence and stripped.startswith(fence) and not stripped.strip(fence[0])
-        if closes and _indent(line) - margin < _DEEPER:
+        if closes and not (quotes and _indent(line) - margin >= _DEEPER):
             fence = ""
         elif opened and (not fence or (_begins(opened, fence) and _indent(line) <= margin)):
-            fence, margin = opened[1], _indent(line)
+            fence, margin, quotes = opened[1], _indent(line), ""
             blocks.append((opened[2].lower(), []))
         elif fence:
             blocks[-1][1].append(line)
+            quotes = _quotes_after(line, quotes)
         elif not blocks:
             before.append(line)
     if not blocks:
@@ -83,10 +85,9 @@ def _without_words(text: str, *functions: str) -> str:
     one of `functions` end it."""
     program: list[str] = []
     begun = defined = False
-    quotes = {'"""': 0, "'''": 0}
+    quotes = ""
     for line in text.split("\n"):
-        quoted = any(count % 2 for count in quotes.values())
-        if not quoted and _WORDS.match(line):
+        if not quotes and _WORDS.match(line):
             if defined:
                 break
             if not begun:
@@ -95,9 +96,16 @@ def _without_words(text: str, *functions: str) -> str:
         begun = begun or _BEGINS_CODE.match(line) is not None
         defined = defined or definition(line, *functions) is not None
         program.append(line)
-        for mark in quotes:
-            quotes[mark] += line.count(mark)
+        quotes = _quotes_after(line, quotes)
     return "\n".join(program)
+
+
+def _quotes_after(line: str, quotes: str) -> str:
+    """The quotes of a text of several lines that a line leaves open, with those that it begins in;
+    empty for none."""
+    for mark in _QUOTES.findall(line):
+        quotes = mark if not quotes else quotes.replace(mark, "")
+    return quotes
 
 
 def with_functions(program: str, *names: str) -> str:
