@@ -114,3 +114,25 @@ def test_what_a_tree_shares_is_read_once(seed: int) -> None:
         assert found == states(np.array(text))[-1]
     read = sum(reading.read for reading in readings)
     assert len(new) <= read <= 1.01 * len(new) + 12
+
+
+@given(seed=st.integers(0, 10_000), capacity=st.sampled_from([0, 1, 50, 1 << 20]))
+@settings(max_examples=40, deadline=None)
+def test_rows_hold_the_texts_that_are_loaded(seed: int, capacity: int) -> None:
+    """Equal ones, those that end in the middle of others, and what was trimmed in between, too."""
+    draw = random.Random(seed)
+    reader = PrefixReader(Summing(), capacity, block=False)
+    texts: list[tuple[int, ...]] = [()]
+    for _ in range(6):
+        beginnings = [text[: draw.randint(0, len(text))] for text in draw.choices(texts, k=5)]
+        texts = [text + tuple(draw.choices(range(2), k=draw.randint(1, 20))) for text in beginnings]
+        texts += texts[:2]
+        reader.read([(text, len(text)) for text in texts])
+        cache = Remembering(len(texts), 200)
+        reader.load(zip(texts, range(len(texts)), strict=True), cache)
+        for row, text in enumerate(texts):
+            assert tuple(cache.tokens[row, : len(text)]) == text
+        cache.write(row, len(text), np.array([3]))
+        reader.remember([*text, 3], cache, row)
+        reader.trim()
+        assert reader.tokens <= capacity
