@@ -9,6 +9,7 @@ by `tts-metrics difficulty --write`.
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import sys
@@ -29,6 +30,7 @@ LARGER, HARDEST, SEED = 400, 120, 3
 
 def main() -> None:
     """Draws and writes both files."""
+    argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0]).parse_args()
     shipped = sorted((ROOT / "runtime" / "bundled" / "problems").glob("*.jsonl"))
     lines = [line for path in shipped for line in path.read_text(encoding="utf-8").splitlines()]
     seen = {json.loads(line)["problem"] for line in lines}
