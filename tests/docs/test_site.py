@@ -1,9 +1,14 @@
-"""Every page of docs/ has its place in the site, and every place a page."""
+"""Every page of docs/ has its place in the site, and every public name one in the Python API."""
 
 from __future__ import annotations
 
 import re
+from types import ModuleType
 
+import pytest
+
+import tts_lang
+import tts_runtime
 from tests.docs.blocks import ROOT
 
 PAGE = re.compile(r"^ +- (?:[^:\n]+: )?(\S+\.md)$", re.MULTILINE)
@@ -21,3 +26,9 @@ def test_every_decision_is_in_their_list() -> None:
     folder = ROOT / "docs" / "decisions"
     listed = re.findall(r"\]\((\d{4}-\S+\.md)\)", (folder / "README.md").read_text("utf-8"))
     assert sorted(listed) == sorted(path.name for path in folder.glob("0*.md"))
+
+
+@pytest.mark.parametrize("package", [tts_lang, tts_runtime])
+def test_the_page_of_the_python_api_has_every_public_name(package: ModuleType) -> None:
+    page = (ROOT / "docs" / "python.md").read_text("utf-8")
+    assert [name for name in package.__all__ if not re.search(rf"\b{name}\b", page)] == []
