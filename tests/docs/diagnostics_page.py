@@ -47,7 +47,9 @@ def page() -> str:
 
 def _section(entry: Code) -> str:
     explanation = fill(entry.explanation, 100, break_on_hyphens=False)
-    parts = [f"### {entry.code}: {entry.title}\n\n{explanation}\n"]
+    # Editors link to the code alone, which stays when a title changes.
+    anchor = f'<a id="{entry.code.lower()}"></a>'
+    parts = [f"### {anchor}{entry.code}: {entry.title}\n\n{explanation}\n"]
     fixtures = sorted(DIAGNOSTICS.glob(f"{entry.code}_*.tts"), key=_size)
     if fixtures:
         message = fixtures[0].with_suffix(".txt").read_text("utf-8")

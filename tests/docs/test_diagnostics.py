@@ -12,7 +12,7 @@ def test_the_page_is_up_to_date(update_golden: bool) -> None:
     check_golden(ROOT / "docs" / "diagnostics.md", page(), update_golden)
 
 
-def test_every_code_has_a_section() -> None:
+def test_every_code_has_a_section_and_an_anchor() -> None:
     text = page()
     for code, entry in registry().items():
-        assert f"### {code}: {entry.title}\n" in text
+        assert f'### <a id="{code.lower()}"></a>{code}: {entry.title}\n' in text

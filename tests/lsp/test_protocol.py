@@ -9,6 +9,7 @@ import pytest
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
 
+from tests.docs.blocks import ROOT
 from tests.support.lsp_session import EditorSession
 from tts_lang.lsp.command import main
 from tts_lang.lsp.project import EditorFiles
@@ -39,7 +40,9 @@ def test_errors_as_one_types(editor: EditorSession) -> None:
     assert found.message == "nothing is called `pol` here\nhelp: did you mean 'pool'?"
     assert found.range == lsp.Range(lsp.Position(4, 19), lsp.Position(4, 22))
     assert found.code_description is not None
-    assert found.code_description.href.endswith("/diagnostics/#tts201")
+    page, anchor = found.code_description.href.split("#")
+    assert page.endswith("/diagnostics/")
+    assert f'<a id="{anchor}"></a>TTS201' in (ROOT / "docs" / "diagnostics.md").read_text("utf-8")
     assert editor.open("typed.tts", STRATEGY) == []
 
 
