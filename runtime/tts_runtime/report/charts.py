@@ -338,7 +338,8 @@ def _ticks(least: float, most: float) -> list[float]:
             return [each for each in ticks if 0.7 * least <= each <= 1.5 * most]
     width = (most - least) / 4
     unit = 10.0 ** floor(log10(width))
-    step = unit * next(each for each in (5, 2, 1) if each * unit <= width)
+    # Rounding may give the logarithm of 0.99... as 0: then 1 is the nearest.
+    step = unit * next((each for each in (5, 2) if each * unit <= width), 1)
     return [step * place for place in range(floor(least / step), ceil(most / step) + 1)]
 
 
