@@ -16,7 +16,7 @@ from tts_lang.printable import printable
 from tts_runtime.cli.record_command import read_records
 from tts_runtime.cli.tables import percent
 from tts_runtime.cli.tune_bins import Bins, chosen_bins
-from tts_runtime.cli.tune_text import conclusions, mean_cost, print_points
+from tts_runtime.cli.tune_text import amount, conclusions, mean_cost, print_points
 from tts_runtime.stats.load import COSTS, Experiment, ExperimentError, read_experiment
 from tts_runtime.stats.tuned_file import ChangedError, base_of, tuned_source
 from tts_runtime.stats.tuning import TunedPoint, TuningCandidate, least_budget, tuned
@@ -138,7 +138,7 @@ def _tune(options: Namespace) -> int:
         tuned, candidates, bins.of, number=len(bins.borders) + 1, overhead=bins.overhead
     )
     if budgets:
-        choices = {f"{budget:,.0f} {cost}": choose(budget=budget) for budget in budgets}
+        choices = {amount(budget, cost): choose(budget=budget) for budget in budgets}
     else:
         choices = {f"that of {each.name}": choose(baseline=each) for each in baseline}
     points = [each for each in choices.values() if each is not None]
@@ -209,7 +209,7 @@ def _write(
 ) -> None:
     plans = [experiment.records[name].plan for name in point.choice]
     low, high = point.interval
-    budget = f"that of {point.baseline}" if point.baseline else f"{point.budget:,.0f} {cost}"
+    budget = f"that of {point.baseline}" if point.baseline else amount(point.budget, cost)
     about = (
         "\n".join(
             [

@@ -14,12 +14,17 @@ from tts_runtime.stats.paired import PairedComparison, compare
 from tts_runtime.stats.tuning import TunedPoint, TuningCandidate, budget_ratio
 
 
+def amount(budget: float | None, cost: str) -> str:
+    """A budget as it was given: `2,000 tokens`, `1.5 samples`."""
+    return f"{budget:,.15g} {cost}"
+
+
 def print_points(
     points: Sequence[TunedPoint], candidates: Sequence[TuningCandidate], bins: Bins, cost: str
 ) -> None:
     """Prints a row for each budget, then what the last choice is, bin by bin."""
     by_name = {each.name: each for each in candidates}
-    names = [each.baseline or f"at most {each.budget:,.0f} {cost}" for each in points]
+    names = [each.baseline or f"at most {amount(each.budget, cost)}" for each in points]
     columns = [
         TableColumn("chosen accuracy", [percent(each.accuracy) for each in points]),
         TableColumn("95 % interval", [interval(*each.interval) for each in points]),
