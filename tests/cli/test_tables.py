@@ -105,9 +105,13 @@ def test_columns_are_left_out_in_a_stated_order_and_named() -> None:
 
 
 def test_what_is_not_known_is_not_zero() -> None:
-    shown = table([summary("a", flops=None, accuracy=None, accuracy_low=None), summary("b")])
+    unknown = summary("a", flops=None, accuracy=None, accuracy_low=None)
+    shown = table([unknown, summary("b")])
     assert [line.split()[-1] for line in shown.splitlines()[3:]] == ["unknown", "10.0T"]
     assert "not graded" in shown
+    notebook = Results([Result(unknown, [])])._repr_html_()
+    assert ">not graded<" in notebook
+    assert ">unknown<" in notebook
 
 
 def test_means_are_over_problems_that_did_not_fail() -> None:

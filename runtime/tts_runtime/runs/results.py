@@ -264,7 +264,7 @@ def _summaries(summaries: Sequence[Summary]) -> str:
     rows = []
     for summary in summaries:
         count = max(1, summary.trials - summary.failed)
-        accuracy, interval = "no gold", ""
+        accuracy, interval = "not graded", ""
         if summary.accuracy is not None and summary.accuracy_low is not None:
             accuracy = f"{rounded(100 * summary.accuracy)} %"
             ends = summary.accuracy_low, summary.accuracy_high or 0

@@ -4,7 +4,7 @@
 tts.views = {};
 
 tts.percent = function (accuracy) {
-  if (!accuracy) return "no gold";
+  if (!accuracy) return "not graded";
   const [value, low, high] = accuracy;
   return tts.rounded(value) + " % (" + tts.rounded(low, 0) + " to " + tts.rounded(high, 0) + ")";
 };
