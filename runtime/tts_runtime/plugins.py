@@ -142,6 +142,8 @@ def grader(
 
 def _marked(spec: ScorerSpec | GraderSpec) -> _Decorator:
     def mark(function: Function, /) -> Function:
+        if not callable(function):  # such as `@scorer("step")`
+            raise TypeError(f"{function!r} is not a function; arguments are named, as `per=...`")
         setattr(function, _MARK, spec)
         return function
 

@@ -231,6 +231,8 @@ def test_a_decorator_without_arguments_is_one_with_the_defaults() -> None:
 
     scorer = PythonScorer(bare, "bare")
     assert (scorer.steps, scorer.alone, scorer.low, scorer.high) == (False, True, 0, 1)
+    with pytest.raises(TypeError, match="'step' is not a function; arguments are named"):
+        tts_runtime.scorer("step")  # type: ignore[call-overload]
 
 
 def test_a_scorer_takes_two_arguments() -> None:
