@@ -50,7 +50,7 @@ def test_what_has_no_answer_yet_is_not_compared(
     assert show_command(["run", "--compare", "greedy"]) == 0
     out = capsys.readouterr().out
     assert "\n best_of_n" not in out
-    assert out.endswith("\nleft out, no graded answer in common: best_of_n\n")
+    assert out.endswith("\nnot compared, no graded answer in common: best_of_n\n")
     Path("run/majority/answers.jsonl").unlink()
     code, err = show_command(["run", "--compare", "greedy"]), capsys.readouterr().err
     assert (code, "no other strategy has a graded answer in common with greedy" in err) == (2, True)

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts_lang.explain.units import rounded
+from tts_runtime.cli.report import print_table
 from tts_runtime.cli.tables import DROPPED, percent, run_line, table
 from tts_runtime.executor import Work
 from tts_runtime.problems.model import Trial
 from tts_runtime.report.estimates import share
-from tts_runtime.runs.results import Result, Results, Summary
+from tts_runtime.runs.results import Answer, Result, Results, Summary
 
 SWEEP = [f"beam_search[n={n},width={width}]" for n in (64, 256) for width in (4, 16)]
 
@@ -112,6 +113,19 @@ def test_what_is_not_known_is_not_zero() -> None:
     notebook = Results([Result(unknown, [])])._repr_html_()
     assert ">not graded<" in notebook
     assert ">unknown<" in notebook
+
+
+def test_strategies_without_common_answers_are_not_compared(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_table([
+        Result(summary(name), [Answer(id=id_, seed=0, correct=True)])
+        for name, id_ in (("first", "x"), ("same", "x"), ("other", "y"))
+    ])  # fmt: skip
+    out = capsys.readouterr().out
+    assert "\n same  " in out.partition(" against first")[2]
+    assert "adjusted" not in out
+    assert out.endswith("\nnot compared, no graded answer in common: other\n")
 
 
 def test_means_are_over_problems_that_did_not_fail() -> None:

@@ -39,9 +39,14 @@ def print_table(results: Sequence[Result]) -> None:
 
 
 def print_comparisons(comparisons: Sequence[PairedComparison]) -> None:
-    """Comparisons with one strategy, as a table of their own."""
+    """Comparisons with one strategy, as a table of their own; those without trials by name."""
+    tried = [each for each in comparisons if each.trials]
     print()
-    _print(lambda width: comparison_table(comparisons, width), [comparison_caption(comparisons)])
+    if tried:
+        _print(lambda width: comparison_table(tried, width), [comparison_caption(tried)])
+    left_out = ", ".join(each.left for each in comparisons if not each.trials)
+    if left_out:
+        print(printable(f"not compared, no graded answer in common: {left_out}"))
 
 
 def print_rows(

@@ -118,13 +118,10 @@ def _compare(run: Run, names: Sequence[str], seed: int | None) -> None:
     ungraded = [n for n in (first, *others) if all(a.correct is None for a in answers[n])]
     if ungraded:
         raise KeyError(f"{ungraded[0]} has no graded answer, so nothing can be compared with it")
-    compared = [each for each in compare(answers, pairs) if each.trials]
-    if not compared:
+    compared = compare(answers, pairs)
+    if not any(each.trials for each in compared):
         raise KeyError(f"no other strategy has a graded answer in common with {first}")
     print_comparisons(compared)
-    left_out = [name for name, _ in pairs if name not in {each.left for each in compared}]
-    if left_out:
-        print(printable(f"left out, no graded answer in common: {', '.join(left_out)}"))
 
 
 def _overview(run: Run, names: Sequence[str], seed: int | None) -> Iterator[str]:
