@@ -175,6 +175,10 @@ def test_intervals_of_scores_have_problems_as_clusters() -> None:
     fit = OLS(y, np.ones_like(y)).fit(cov_type="cluster", cov_kwds={"groups": groups})
     [(low, high)] = fit.conf_int()
     assert (row["value"], row["low"], row["high"]) == pytest.approx((y.mean(), low, high), rel=1e-5)
+    [row] = _lengths([each._replace(score=each.score * 1e-200) for each in right])
+    assert (row["low"], row["high"]) == pytest.approx(
+        (low * 1e-200, high * 1e-200), rel=1e-5, abs=0
+    )
     same = [each._replace(score=0.5) for each in scored(5, 60)]
     [row] = _calibration("prm", same)
     low, high = clustered_wilson((12 * (at > 1), 12) for at in range(5))
@@ -183,7 +187,7 @@ def test_intervals_of_scores_have_problems_as_clusters() -> None:
 
 def test_one_problem_alone_has_no_interval() -> None:
     assert [(row["low"], row["high"]) for row in _lengths(scored(1, 20))] == [(None, None)]
-    # Nor have scores whose squares are no numbers; their mean is one.
+    # Nor have scores whose sum is no number; their mean is one.
     largest = [each._replace(score=1e308 * (-1) ** at) for at, each in enumerate(scored(6, 60))]
     rows = _lengths([*largest, *(each._replace(score=1e308, tokens=9) for each in largest)])
     assert {(row["low"], row["high"]) for row in rows if row["at"] == 7} == {(None, None)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import inf, sqrt
+from math import hypot, inf, sqrt
 from typing import Any, Final
 
 from tts_lang.values import mean
@@ -297,9 +297,9 @@ def _mean(values: Sequence[tuple[str, float]]) -> tuple[float, float]:
     clusters = len(by_problem)
     if clusters < 2:
         return centre, inf
-    # Scores may be so large that their squares are not: then there is no interval.
-    between = sum(each * each for each in by_problem.values()) * clusters / (clusters - 1)
-    return centre, Z95 * sqrt(between) / len(values)
+    # `hypot`: squares of very small scores would be zero. Sums of very large ones have no interval.
+    between = hypot(*by_problem.values()) * sqrt(clusters / (clusters - 1))
+    return centre, Z95 * between / len(values)
 
 
 def _calibration(scorer: str, candidates: Sequence[ScoredCandidate]) -> Iterator[dict[str, Any]]:
