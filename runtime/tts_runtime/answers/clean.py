@@ -8,6 +8,7 @@ holds (`k \in \mathbb{Z}`). Words that stay become `\text{...}`: they are no pro
 """
 
 import re
+from collections.abc import Callable
 
 from tts_runtime.answers.latex import balanced_end, brace_arguments
 from tts_runtime.answers.notation import roots, to_latex
@@ -53,10 +54,18 @@ _NUMBER_NAMES = [
     "fifteen",
     "sixteen",
 ]
-_ORDER = r"(?:<|>|\\[lg]e(?:q|qslant)?(?![A-Za-z]))"
 _GROUP = r"(?:[ ~'_]|\\[,;:! ]|\\thinspace(?![A-Za-z]))"
 
-_RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+_OR = re.compile(r"\s*(?:\\text\{\s*or\s*\}|(?<![A-Za-z])or(?![A-Za-z])|\\lor(?![A-Za-z])|或)\s*")
+_RELATION = re.compile(r"<|>|=|\\(?:[lg]e|ne)(?![A-Za-z])")
+
+
+def _either(match: re.Match[str]) -> str:
+    conditions = _OR.split(match[0])
+    return r"\cup ".join(conditions) if all(map(_RELATION.search, conditions)) else match[0]
+
+
+_RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         # In braces a comma separates nothing: it is a decimal point unless it groups digits.
@@ -203,12 +212,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\s*(?:\\text\{\s*)?\(?\s*base[ -]?(?:\s*\})?\s*([0-9]{1,2})\)?\s*\}?$", r"_{\1}"),
         (r"_\{\s*\(([0-9]{1,2})\)\s*\}", r"_{\1}"),
         (r"^([-+]?)\s*[({]\s*([-+]?[0-9A-F]+)\s*[)}]\s*(?=_\{?[0-9])", r"\1\2"),
-        # Either of two inequalities; of those with a comma or "and", both hold.
-        (
-            rf"^([^,;]*{_ORDER}[^,;]*?)\s*(?:\\text\{{\s*or\s*\}}|(?<![A-Za-z])or(?![A-Za-z])"
-            rf"|\\(?:lor|vee)(?![A-Za-z])|或)\s*(?=[^,;]*{_ORDER})",
-            r"\1\\cup ",
-        ),
+        # One of several conditions; of those with a comma or "and", all hold.
+        (r"(?<![^,;])[^,;]*(?:<|>|\\[lg]e(?![A-Za-z]))[^,;]*", _either),
         # Words between several answers.
         (
             r"(?<=[0-9)}\]!])\s*,?\s*(?:\\text\{\s*,?\s*(?:and|or|y|und|et)\s*,?\s*\}"

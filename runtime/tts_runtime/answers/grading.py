@@ -7,10 +7,12 @@ from typing import Any
 from tts_runtime.answers.choice import read_choice, several_choices
 from tts_runtime.answers.clean import clean, unit_of
 from tts_runtime.answers.forms import canonical
+from tts_runtime.answers.intervals import ORDER
+from tts_runtime.answers.keys import key
 from tts_runtime.answers.names import NAME, is_constant
 from tts_runtime.answers.numbers import MAXIMUM_LENGTH, number_key, number_value
 from tts_runtime.answers.parts import Structure, StructureKind
-from tts_runtime.answers.structure import key, read
+from tts_runtime.answers.structure import read
 from tts_runtime.answers.units import contradict
 
 # Two decimals of a value agree to this share of it; a whole number, being exact, needs more.
@@ -133,7 +135,10 @@ def same(left: Structure, right: Structure) -> bool:
     if StructureKind.RECORD in kinds:
         return _same_record(left, right)
     if kinds <= set(_COLLECTIONS):
-        return _same_elements(left, right)
+        # One of several conditions is not all of them; a union of values has these as elements.
+        union = next((each for each in (left, right) if each.kind is StructureKind.UNION), left)
+        conditions = len(kinds) > 1 and any(ORDER.search(item.text) for item in union.items)
+        return not conditions and _same_elements(left, right)
     if kinds == {StructureKind.TUPLE, StructureKind.MATRIX}:
         rows, matrix = (left, right) if left.kind is StructureKind.TUPLE else (right, left)
         return rows.text == "[]" and _in_order(rows.items, matrix.items)

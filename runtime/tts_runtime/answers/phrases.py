@@ -74,13 +74,17 @@ _SURE = re.compile(
 )
 # What is only supposed: "If the answer is 5, then ...", "whether the correct answer is B".
 _SUPPOSED = re.compile(
-    r"\b(?:if|whether|unless|suppose|supposing|assume|assuming)(?:\s+\w+){0,2}\s+$", re.IGNORECASE
-)
-# Signs in words: "minus 3", "negative $3$"; "5 minus 3" and "x minus 3" are differences.
-_SIGN_WORD = re.compile(
-    r"(?<![-\w])(?:negative|(?<![0-9)\]}$%] )(?<!\b[A-Za-z] )minus)\s+(?P<opening>\$|\\\()?"
-    r"(?=\.?[0-9]|(?(opening)\\[dt]?frac))",
+    r"\b(?:if|whether|unless|suppose|supposing|assume|assuming)"
+    r"(?:\s+(?:that|the|this|our|your|my|his|her|their|its|an?|only|one|actual|true))*\s+$",
     re.IGNORECASE,
+)
+# Signs in words: "negative $3$", "is minus 3"; "5 minus 3" and "the total minus 3" are differences.
+_SIGN_WORD = re.compile(
+    r"(?P<before>(?:^|[:：=(,*_]|\b(?:is|are|was|were|be|becomes|equals?|to|of|or|and|at|by|from|than"
+    r"|gives?|gets?|have|has|yields?|about|roughly|approximately|exactly))[\s*_]{0,8})?"
+    r"(?<![-\w])(?:negative|(?(before)minus|(?!)))\s+(?P<opening>\$|\\\()?"
+    r"(?=\.?[0-9]|(?(opening)\\[dt]?frac))",
+    re.IGNORECASE | re.MULTILINE,
 )
 # "That's 12!" ends a sentence; "There are 5! ways" has a factorial.
 _EXCLAIMED = re.compile(r"[-+$€£]{0,2}[0-9][0-9,.]*%?!+")
@@ -208,7 +212,8 @@ def _signed(text: str) -> str:
     """The text with signs that are words as signs, everything else in its place."""
 
     def sign(match: re.Match[str]) -> str:
-        return f"{match['opening'] or ''}-".rjust(len(match[0]))
+        before = match["before"] or ""
+        return before + f"{match['opening'] or ''}-".rjust(len(match[0]) - len(before))
 
     return _SIGN_WORD.sub(sign, text)
 

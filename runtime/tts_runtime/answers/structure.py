@@ -15,9 +15,10 @@ import re
 import tts_runtime.answers.intervals as intervals
 import tts_runtime.answers.matrices as matrices
 from tts_runtime.answers.clean import clean
+from tts_runtime.answers.keys import DOTS, NOTHING, UNION, key, scalar_key
 from tts_runtime.answers.latex import depth, enclosed, split_outside
 from tts_runtime.answers.names import FUNCTION, NAME, NAMES, is_constant, is_quantity
-from tts_runtime.answers.numbers import date_key, number_key, ratio_key
+from tts_runtime.answers.numbers import date_key, number_key
 from tts_runtime.answers.parts import Structure, StructureKind, interval
 from tts_runtime.answers.words import plain_words
 
@@ -28,12 +29,9 @@ _BASE = re.compile(r"(-?[0-9][0-9A-F]*|[A-F][0-9A-F]*)_(?:\{([0-9]{1,2})\}|([0-9
 # One letter, or letters joined by signs, are formulas: "x", "p-q", "a b".
 _WORDS = re.compile(r"(?=.*[A-Za-z]{3})[A-Za-z]+(?:(?:\. |[ '\-]+)[A-Za-z]+)*|[A-Za-z]{2}")
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
-NOTHING = r"\emptyset"
 REALS = r"\mathbb{R}"
-_UNION = r"\cup"
 _MINUS = r"\setminus"
 _BOTH_SIGNS = r"\pm"
-_DOTS = r"\ldots"
 _ALL_REALS = re.compile(r"(?:all |the )*(?:set of )?(?:all )?real numbers|all reals")
 _BUILDER = re.compile(
     r"([a-z])(?:\s*\\in\s*(?:\\mathbb\{R\}|R))?\s*(?:\||:|\\text\{such that\})\s*(.+)"
@@ -128,7 +126,7 @@ def _list(text: str) -> Structure | None:
         return _items(signed, StructureKind.LIST)
     if len(parts) > MAXIMUM_ELEMENTS or not all(parts):
         return _scalar(text)
-    if _DOTS in parts:
+    if DOTS in parts:
         return Structure(StructureKind.SEQUENCE, items=tuple(_part(part) for part in parts))
     return _items([sign for part in parts for sign in _both_signs(part)], StructureKind.LIST)
 
@@ -232,22 +230,48 @@ def _union(text: str) -> Structure | None:
             if left is not None and removed.kind is not StructureKind.TUPLE:
                 return _pieces(left)
         return None
-    parts = split_outside(text, _UNION)
-    if len(parts) == 1 or len(parts) > MAXIMUM_ELEMENTS or _BINDS.search(parts[0]):
+    parts = [part.strip() for part in split_outside(text, UNION)]
+    if len(parts) == 1 or len(parts) > MAXIMUM_ELEMENTS:
         return None
-    bounded = {intervals.unknowns(part) for part in parts if intervals.ORDER.search(part)}
+    if _BINDS.search(parts[0]) and not all(map(_RELATION.search, parts)):
+        return None  # `x \in (1, 2) \cup (3, 4)`
+    subjects = [intervals.subject(part) or intervals.unknowns(part) for part in parts]
+    bounded = {name for part, name in zip(parts, subjects, strict=True) if _RELATION.search(part)}
     if len(bounded) > 1:
-        return _scalar(text)
-    items = [member for part in parts for member in _members(_read(part.strip()))]
-    sets = all(part.strip().startswith("\\{") for part in parts)
+        return _either_of(parts, subjects)
+    return _joined([member for part in parts for member in _members(_read(part))], parts)
+
+
+def _either_of(parts: list[str], subjects: list[str]) -> Structure:
+    """What holds of one unknown or of another: `x > 1 or y = 2`, `a > b or c > d`."""
+    items: list[Structure] = []
+    for name in sorted(set(subjects)):
+        own = [part for part, subject in zip(parts, subjects, strict=True) if subject == name]
+        for item in _members(_read(UNION.join(own))):
+            named = NAME.fullmatch(name) is not None and item.kind is not StructureKind.RECORD
+            items.append(
+                Structure(StructureKind.RECORD, items=(item,), names=(name,)) if named else item
+            )
+    return _unordered(items)
+
+
+def _unordered(items: list[Structure]) -> Structure:
+    """A union in an order that does not depend on how it is written."""
+    by_key = {key(item) or item.text: item for item in items}
+    return Structure(StructureKind.UNION, items=tuple(by_key[form] for form in sorted(by_key)))
+
+
+def _joined(items: list[Structure], parts: list[str]) -> Structure:
+    """The union of what stands for values of one unknown."""
+    sets = all(part.startswith("\\{") for part in parts)
     if sets and all(is_constant_part(item) and not _is_interval(item) for item in items):
         each = [member for item in items for member in (item.items or (item,))]
         return Structure(StructureKind.SET, items=tuple(each))
-    if all(map(_is_interval, items)):
-        merged = intervals.merge([endpoints(item) for item in items])
+    if any(map(_is_interval, items)) and all(map(is_constant_part, items)):
+        merged = intervals.merge([piece for item in items for piece in _on_the_line(item)])
         if merged is not None:
             return _pieces(merged)
-    return Structure(StructureKind.UNION, items=tuple(items))
+    return _unordered(items)
 
 
 def _members(structure: Structure) -> tuple[Structure, ...]:
@@ -272,6 +296,15 @@ def _is_interval(item: Structure) -> bool:
     )
 
 
+def _on_the_line(item: Structure) -> list[intervals.Piece]:
+    """The pieces of an interval, a number or a set of numbers."""
+    if _is_interval(item):
+        return [endpoints(item)]
+    points = item.items if item.kind is StructureKind.SET else (item,)
+    values = [key(point) or point.text for point in points]
+    return [intervals.Piece("[", value, value, "]") for value in values]
+
+
 def endpoints(item: Structure) -> intervals.Piece:
     """The piece of the real line that a pair of constants in brackets describes."""
     low, high = (key(end) or end.text for end in item.items)
@@ -287,7 +320,7 @@ def _enclosed(text: str) -> Structure | None:
         parts = [part.strip() for part in split_outside(inner, ",")]
         if len(parts) > MAXIMUM_ELEMENTS or not all(parts):
             return _scalar(text)
-        if _DOTS in parts:
+        if DOTS in parts:
             return Structure(StructureKind.SEQUENCE, items=tuple(_part(part) for part in parts))
         members = _items([sign for part in parts for sign in _both_signs(part)], StructureKind.SET)
         if members.kind is StructureKind.LIST:
@@ -391,7 +424,7 @@ def _ordered(text: str) -> Structure | None:
     signs = intervals.ORDER.findall(text)
     if not 1 <= len(signs) <= 2 or "=" in text or ":" in text:
         return None
-    bounds = _scalar_key(text)
+    bounds = scalar_key(text)
     if bounds is not None and enclosed(bounds, "([", ")]") and "," in bounds:
         return _enclosed(bounds)
     if len(signs) != 2 or len({sign[0:2] in (">", r"\g") for sign in signs}) > 1:
@@ -430,63 +463,6 @@ def _ratio(text: str) -> Structure | None:
     if _TIME.fullmatch(text):
         return Structure(StructureKind.RATIO, text)
     return Structure(StructureKind.RATIO, items=tuple(_read(part.strip()) for part in parts))
-
-
-def key(structure: Structure) -> str | None:
-    """The canonical form, None if a part is not understood."""
-    if structure.kind is StructureKind.SCALAR:
-        return _scalar_key(structure.text)
-    if structure.kind in (StructureKind.BASED, StructureKind.WORDS) or not structure.items:
-        return structure.text
-    if structure.kind is StructureKind.MATRIX:
-        return _matrix_key(structure)
-    keys = [key(item) for item in structure.items]
-    forms = [each for each in keys if each is not None]
-    if len(forms) < len(keys):
-        return None
-    return _written(structure, forms)
-
-
-def _written(structure: Structure, keys: list[str]) -> str | None:
-    match structure.kind:
-        case StructureKind.TUPLE:
-            return f"{structure.text[0]}{','.join(keys)}{structure.text[1]}"
-        case StructureKind.RECORD:
-            named = zip(structure.names, keys, strict=True)
-            return "\\{" + ",".join(f"{name}={value}" for name, value in named) + "\\}"
-        case StructureKind.UNION:
-            return _UNION.join(keys)
-        case StructureKind.RATIO:
-            return ratio_key(keys) or ":".join(keys)
-        case StructureKind.SEQUENCE:
-            return ",".join(keys)
-    if structure.kind is StructureKind.LIST and len(set(keys)) < len(keys):
-        # A space keeps "100, 100" from being one number.
-        return ", ".join(sorted(keys))
-    different = sorted(set(keys))
-    return different[0] if len(different) == 1 else "\\{" + ",".join(different) + "\\}"
-
-
-def _matrix_key(matrix: Structure) -> str | None:
-    rows = [[key(entry) for entry in row.items] for row in matrix.items]
-    forms = [[each for each in row if each is not None] for row in rows]
-    if list(map(len, forms)) != list(map(len, rows)):
-        return None
-    body = r"\\".join("&".join(row) for row in forms)
-    return rf"\begin{{pmatrix}}{body}\end{{pmatrix}}"
-
-
-def _scalar_key(text: str) -> str | None:
-    number = number_key(text)
-    if number is not None:
-        return number
-    if text in (NOTHING, _DOTS):
-        return text
-    if not text:
-        return None
-    from tts_runtime.answers.expression import scalar_key
-
-    return scalar_key(text)
 
 
 def is_constant_part(structure: Structure) -> bool:

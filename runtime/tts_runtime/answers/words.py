@@ -22,6 +22,8 @@ _WHOLE = re.compile(
     "".join(rf"(?:(?P<{scale}>{_BELOW_THOUSAND}) {scale}(?: |$))?" for scale in _SCALES)
     + rf"(?:(?:(?<= )and )?(?P<rest>{_BELOW_THOUSAND}))?"
 )
+# "two thousand, three hundred" is one number, "twenty, five" two.
+_GROUP_COMMA = re.compile(r"(?:(?<=thousand)|(?<=illion)),(?= .*(?:hundred|thousand|illion))")
 _SIGNED = re.compile(r"(?:minus|negative) (?=[a-z])")
 _SAME = {
     "dne": "does not exist",
@@ -44,7 +46,7 @@ def number_of(text: str) -> str | None:
         return f"{_VALUES[fraction[1]]}/{_PARTS[fraction[2]]}"
     if text == "zero":
         return "0"
-    whole = _WHOLE.fullmatch(" ".join(re.split(r"[\s,-]+", text))) if text else None
+    whole = _WHOLE.fullmatch(re.sub(r"[\s-]+", " ", _GROUP_COMMA.sub("", text))) if text else None
     if whole is None:
         return None
     groups = whole.groupdict()
