@@ -53,6 +53,10 @@ MISTAKES = {
         "    for i in range(n):\n        more = sample 1\n    return vote more",
         (3, "write `repeat n:`"),
     ),
+    "loop without its colon": (
+        "    repeat 3\n        more = sample 1\n    return vote more",
+        (3, "write `repeat 3:`"),
+    ),
     "two names": (
         "    more, less = sample n, sample n\n    return vote (more + less)",
         (3, "write one `=` a line"),

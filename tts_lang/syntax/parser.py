@@ -258,17 +258,23 @@ class _Run:
             self._outside = after
         self.parser, self._level = parser, mark.level
         # A block that belongs to a broken header is not read, and gives names their values, too.
+        # Its lines continue a header without a colon.
         last = after if mark.level else mark.first + 1
         names = tuple(
             name
             for at in range(mark.first, last)
-            if at == mark.first or self.tokens[at - 1].type in _LAYOUT
+            if at == mark.first or self._begins_line(at)
             for name in self._names_at(at)
         )
         self._broken[start] = nodes.Broken(names, span=Span(start, end))
         self.ranges.append(_BrokenRange(start, self._line_end(index), end))
         self.too_many = len(self.ranges) > MAX_ERRORS
         return after
+
+    def _begins_line(self, index: int) -> bool:
+        """Whether a token is the first of a line, of a statement or continued."""
+        last = self.tokens[index - 1]
+        return "\n" in self.source.text[last.end : self.tokens[index].start] or last.type in _LAYOUT
 
     def _line_end(self, index: int) -> int:
         """Offset of the end of the logical line that holds a token."""
