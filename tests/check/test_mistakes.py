@@ -127,3 +127,17 @@ def test_where_nothing_helps_the_form_of_the_verb_is_shown() -> None:
 def test_a_guess_that_does_not_help_is_not_shown() -> None:
     """`did you mean 'with'?` for `width`."""
     assert "with" not in (help_for("beams = select top n / width by last(prm)") or "")
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        "weighted by (a, logprob)",
+        "weighted by (index, logprob)",
+        "by (a, logprob)",
+    ],
+)
+def test_two_weights_are_not_one_of_them(weights: str) -> None:
+    head = "scorer a\nscorer prm per step\n\n"
+    help_ = help_for(f"score beams by a\n    best = vote beams {weights}", head) or ""
+    assert "weighted by E" in help_

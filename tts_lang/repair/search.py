@@ -140,7 +140,8 @@ def _changes(state: SearchState, names: Collection[str]) -> Iterator[SearchState
             for other, tokens in _connectives():
                 if other != text:
                     yield from _changed(state, near, 1, tokens, 0.8 + behind)
-        if text in SUPERFLUOUS or (word.type == "ERROR" and text in ".;,@$[]{}"):
+        needless = text in SUPERFLUOUS and word.text not in names  # `a` may be a scorer
+        if needless or (word.type == "ERROR" and text in ".;,@$[]{}"):
             yield from _changed(state, near, 1, (), 0.8 + behind)
         unknown = word.text not in names and word.text not in TERMINALS
         if unknown and text.isidentifier() and len(text) > 2:

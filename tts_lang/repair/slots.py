@@ -171,6 +171,8 @@ def fits(frame: Frame, slot: FormSlot, items: Sequence[Item], at: int, names: Kn
             return slot.marker in {"on", "per"}
         if item.text not in _KEYS and item.text not in names.columns:
             return False
+        if any(mark.text == "weighted by" for mark in marks_before(items, at)):
+            return False  # a weight, though it is a column
     elif slot.letter == "NAME" and item.text in names.columns and item.text not in COLUMNS:
         return not any(each.kind == "pool" for each in items[:at])
     elif slot.letter == "TEXT" and frame.verb == "force" and item.kind == "word":

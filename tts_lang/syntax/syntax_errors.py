@@ -68,10 +68,11 @@ def _reserved_name(e: ErrorContext) -> Diagnostic | None:
 def _vote_by(e: ErrorContext) -> Diagnostic | None:
     voted = any(token.type == "VOTE" for token in e.line)
     if voted and e.token.type == "BY" and "WEIGHTED" in e.accepts and "ON" in e.accepts:
+        weight = "by E" if "," in e.rest() else e.rest()  # one number
         return e.report(
             "TTS125",
             "a vote counts answers; `by` alone does not say how",
-            f"write `weighted {e.rest()}` to weigh the votes, `on KEY` to vote on a column",
+            f"write `weighted {weight}` to weigh the votes, `on KEY` to vote on a column",
         )
     return None
 
