@@ -289,7 +289,10 @@ def _of_text(text: str) -> Choices | None:
     if it is not plain which these are."""
     first = re.match(r"\s*([(\[]?)([Aa1])( ?[)\]]|[.:])", text)
     if first is None:
-        texts = [piece.strip() for piece in re.split(r"\|" if "|" in text else r"\n", text.strip())]
+        between = (
+            r"(?:\s\|)?\s*?\n" if "\n" in text.strip() else r"\|"
+        )  # `P(A|B)` in a line of its own
+        texts = [piece.strip() for piece in re.split(between, text.strip())]
         lines = all(texts) and not any(each.endswith(":") for each in texts)
         return Choices(texts) if 1 < len(texts) <= len(ascii_uppercase) and lines else None
     before, after = re.escape(first[1]), re.escape(first[3])
