@@ -10,7 +10,18 @@ import re
 _HIDDEN = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
 _OBEYED = re.compile(f"[{_HIDDEN}\ud800-\udfff]")
 _IN_LINE = re.compile(f"[\t\n{_HIDDEN}\ud800-\udfff]")
-
+#: A key where users write it though it is refused: as an option (`?api_key=...`), a member of JSON
+#: or YAML, in place of the name of its variable, or as the password of an address.
+_KEY = re.compile(
+    r"""(
+    (?<![\w-])(?:(?:\w+[_-])?api[_-]?key|(?:access|auth|api|hf)[_-]?token|secret|password
+        |authorization|bearer)["']?\s*[=:]\s*["']?(?:bearer(?:\s+|%20))?
+    |[?&.](?-i:key|token)=
+    |[?&.]key[_-]env=(?![a-z_]\w*(?:[^\w-]|$))
+    )[^\s&#`"'}]+
+    |(://)[^/?#\s`]*(?=@)""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 #: Texts that are never shown, and what stands for each.
 _SECRETS: dict[str, str] = {}
@@ -27,6 +38,14 @@ def concealed(text: str) -> str:
     for secret, shown in _SECRETS.items():
         text = text.replace(secret, shown)
     return text
+
+
+def without_keys(text: str) -> str:
+    """What a user wrote, or a message about it, with `$KEY` in place of keys and passwords.
+
+    Only for command lines and settings: in a model's text it would change what is no key.
+    """
+    return _KEY.sub(lambda match: f"{match[1] or match[2]}$KEY", text)
 
 
 def concealed_beginning(text: str) -> str:

@@ -212,6 +212,7 @@ def test_engine_arguments_reach_the_engine(tts_run: Command) -> None:
         (["polcy.slots=3"], "`polcy` is not an engine here; did you mean 'policy'?"),
         (["policy.slots=3"], "engine `sim?slots=3`: unknown option `slots`"),
         (["policy.api_key=sk-123"], "a key in the command line"),
+        (["polcy.api_key=sk-123"], "`polcy` is not an engine here"),
         (["policy.a=1", "policy.a=2"], "option `a` is given twice"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",

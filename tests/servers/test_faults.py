@@ -342,7 +342,7 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("", "expected an address"),
         ("localhost:8000", "expected an address"),
-        ("http://user:secret@host/v1#m", "put the key into OPENAI_API_KEY"),
+        ("http://user:secret@host/v1#m", "put it into OPENAI_API_KEY"),
         ("http://host:port/v1", "is no address"),
         ("ftp://host/v1", "expected an address"),
     ],

@@ -160,10 +160,36 @@ def test_a_word_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     assert printable("the EMPTY set") == "the EMPTY set"
 
 
-@pytest.mark.parametrize("option", ["api_key={}", "api-key={}", "key={}", "extra=api_key={}"])
-def test_a_key_in_the_command_line_is_refused_and_not_shown(option: str, tts_run: Command) -> None:
-    policy = "openai:http://127.0.0.1:9/v1#m?" + option.format("sk-0123456789")
-    code, out, err = tts_run("greedy", *ARITH, "--policy", policy)
+@pytest.mark.parametrize(
+    "policy",
+    [
+        *(
+            f"openai:http://127.0.0.1:9/v1#m?{option}"
+            for option in (
+                "api_key={}",
+                "api-key={}",
+                "key={}",
+                "OPENAI_API_KEY={}",
+                "key_env={}",
+                "extra=api_key={}",
+                "extra={{'api_key':'{}'}}",
+                "headers=authorization=Bearer%20{}",
+                "context&api_key={}",
+                "context=9&context=9&api_key={}",
+            )
+        ),
+        "openai:http://127.0.0.1:9/v1?api_key={}#m",
+        "openai:http://me:{}@127.0.0.1:port/v1#m",
+        "openai://{}@127.0.0.1/v1#m",
+        "http://me:{}@127.0.0.1/v1#m",
+        "transformers:m?hf_token={}",
+    ],
+)
+def test_a_key_in_the_command_line_is_refused_and_not_shown(
+    policy: str, tts_run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTS_POLICY", policy.format("sk-0123456789"))
+    code, out, err = tts_run("greedy", *ARITH, "-v")
     assert code == 2
     assert "?key_env=NAME" in " ".join(err.split())
     assert not shown(out + err)

@@ -21,7 +21,7 @@ from tts_lang.cli.hints import option_hint
 from tts_lang.cli.printing import in_color
 from tts_lang.cli.process import MISTAKE
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.printable import printable
+from tts_lang.printable import printable, without_keys
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -331,5 +331,5 @@ def usage_error(prog: str, error: UsageError, notes: Sequence[str] = ()) -> int:
     sys.stdout.flush()
     lines = [f"error: {error}", *(f"  note: {note}" for note in notes)]
     lines.append(f"  help: {prog} --help lists the options")
-    sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
+    sys.stderr.write("".join(f"{printable(without_keys(line))}\n" for line in lines))
     return MISTAKE

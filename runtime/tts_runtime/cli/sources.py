@@ -18,6 +18,7 @@ import yaml
 
 from tts_lang.cli.parser import CommandParser, OptionSpec, UsageError, empty_value
 from tts_lang.diagnostics import did_you_mean, suggest
+from tts_lang.printable import without_keys
 from tts_lang.readers import read_written
 
 _PREFIX = "TTS_"
@@ -35,7 +36,8 @@ class ValueSource:
     source: str
 
     def __str__(self) -> str:
-        return f"--{self.option} {self.value} comes from {self.source}".replace("  ", " ")
+        value = without_keys(self.value)
+        return f"--{self.option} {value} comes from {self.source}".replace("  ", " ")
 
     def concerns(self, message: str) -> bool:
         """Whether an error message is about this value."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from urllib.parse import unquote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.printable import conceal
+from tts_lang.printable import without_keys
 from tts_lang.readers import is_folder
 from tts_runtime.engines.base import EngineError
 
@@ -73,11 +72,6 @@ class ScorerOptions(ModelOptions):
     engine: Literal["transformers", "vllm"] = "transformers"
 
 
-#: Options that users may try for passing an API key.
-_SECRET = re.compile(
-    r"(api_?)?key|(access|auth|api)_?token|secret|password|authorization|bearer", re.IGNORECASE
-)
-
 #: What separates parts of a name, as it is written in values.
 _ESCAPES: Final = {"%": "%25", "&": "%26", "#": "%23"}
 #: Servers with a short name, `ollama/MODEL`: the address of their OpenAI interface, and the
@@ -103,8 +97,9 @@ def parse_name(written: str) -> EngineName:
             `SERVERS`.
 
     Raises:
-        EngineError: An option without `=`, or a repeated one.
+        EngineError: An option without `=`, a repeated one, or a key.
     """
+    refuse_key(written)
     name, _, tail = written.partition("?")
     kind, _, argument = name.partition(":")
     server, _, model = name.partition("/")
@@ -123,13 +118,6 @@ def parse_name(written: str) -> EngineName:
         if not equals or not key:
             raise EngineError(f"engine `{written}`: expected key=value after `?`, found `{part}`")
         key = key.replace("-", "_")  # `api-version`, as Azure writes it
-        if _SECRET.fullmatch(key) and value:
-            conceal(value, "$KEY")
-            raise EngineError(
-                f"engine `{kind}:{argument}`: a key in the command line would be written to run "
-                "directories: put it into OPENAI_API_KEY, or name another variable with "
-                "?key_env=NAME"
-            )
         if key in dict(pairs):
             raise EngineError(f"engine `{written}`: option `{key}` is given twice")
         for letter, code in reversed(_ESCAPES.items()):
@@ -138,6 +126,20 @@ def parse_name(written: str) -> EngineName:
     if variable is not None and "key_env" not in dict(pairs):
         pairs.append(("key_env", variable))
     return EngineName(written, kind, argument, tuple(pairs))
+
+
+def refuse_key(written: str) -> None:
+    """Refuses an engine name with a key or a password in it, without showing it.
+
+    Raises:
+        EngineError: What to do instead.
+    """
+    shown = without_keys(written)
+    if shown != written:
+        raise EngineError(
+            f"engine `{shown}`: a key in the command line would be written to run directories: "
+            "put it into OPENAI_API_KEY, or name another variable with ?key_env=NAME"
+        )
 
 
 def with_options(plain: str, options: Mapping[str, str]) -> str:

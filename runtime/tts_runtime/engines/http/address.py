@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from tts_lang.printable import conceal
 from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.options import refuse_key
 
 #: The variable of the key unless `key_env` names another.
 DEFAULT_KEY = "OPENAI_API_KEY"
@@ -74,6 +75,7 @@ def parse_address(written: str, text: str, api_version: str | None = None) -> Ad
     Raises:
         EngineError: No http(s) address, or one with a password in it.
     """
+    refuse_key(written)
     url, _, model = text.partition("#")
     if url.startswith("//"):
         kind = written.partition(":")[0].replace("https", "http")
@@ -86,12 +88,6 @@ def parse_address(written: str, text: str, api_version: str | None = None) -> Ad
         port = parts.port
     except ValueError as error:
         raise EngineError(f"engine `{written}`: `{url}` is no address: {error}") from error
-    if parts.username or parts.password:
-        raise EngineError(
-            f"engine `{parts.scheme}://...@{parts.hostname}`: a password in an address would be "
-            f"written to run directories: put the key into {DEFAULT_KEY}, or name another variable "
-            "with ?key_env=NAME"
-        )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         hosted = written == f"openai:{url}" and re.fullmatch(r"[\w.-]+", url)
         raise EngineError(
