@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -320,10 +322,14 @@ def test_a_full_disk_is_said_and_what_was_written_is_kept(
 ) -> None:
     original = StrategyWriter.problem
 
+    def no_space(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def problem(self: StrategyWriter, trial: Trial, *more: Any) -> None:
         if trial.problem == "line-2":
             full = open("/dev/full", "wb")  # noqa: PTH123, SIM115  (closed by the writer)
             self._record._files["answers.jsonl"] = full
+            patch.setattr(os, "fsync", no_space)
         original(self, trial, *more)
 
     with monkeypatch.context() as patch:
@@ -331,6 +337,7 @@ def test_a_full_disk_is_said_and_what_was_written_is_kept(
         code, _, err = tts_run("greedy", *SIM, "--concurrency", "1", "--out", "run")
     assert code == 2
     assert "cannot be written: no space left on device; what has finished before is kept" in err
+    assert not list(Path("run").rglob("*.new"))
     with watched() as made:
         assert tts_run("greedy", *SIM, "--concurrency", "1", "--out", "run")[0] == 0
     assert made == [(0, "line-2")]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -101,6 +102,26 @@ def open_private(path: Path, mode: str) -> BinaryIO:
         path, mode, opener=lambda name, flags: os.open(name, flags, PRIVATE)
     )
     return cast("BinaryIO", file)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """The new content of a file, which takes the old one's place once it is on the disk.
+
+    Raises:
+        OSError: It cannot be written; the old file is as it was.
+    """
+    new = path.with_name(f"{path.name}.new")
+    try:
+        with open_private(new, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink()
+        raise
 
 
 def seal_of(identity: str, folder: str, file: str) -> Seal:

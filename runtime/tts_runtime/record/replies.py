@@ -32,7 +32,7 @@ from tts_runtime.engines.stopping import stops_alike
 from tts_runtime.executor.nodes import Node
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.disk import DiskSync
-from tts_runtime.record.files import REPLIES, open_private, seal_of, trial_of
+from tts_runtime.record.files import REPLIES, open_private, replaced, seal_of, trial_of
 from tts_runtime.record.lines import Damage, lines_of
 from tts_runtime.record.reply_lines import (
     DrawnReplies,
@@ -249,16 +249,14 @@ class ReplyLog:
 
     def _rewrite(self, lines: Iterator[tuple[Trial, bytes]]) -> None:
         """Puts these lines in place of what is there."""
-        new = self._path.with_name(REPLIES + ".new")
         places: dict[Trial, list[tuple[int, int]]] = {}
         size = 0
-        with open_private(new, "wb") as file:
+        with replaced(self._path) as file:
             for trial, line in lines:
                 file.write(line)
                 places.setdefault(trial, []).append((size, len(line)))
                 size += len(line)
-        self._close()
-        new.replace(self._path)
+            self._close()
         self._places, self._size, self._live = places, size, size
         self._file = open_private(self._path, "ab")
 

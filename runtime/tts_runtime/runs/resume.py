@@ -22,9 +22,9 @@ from tts_runtime.record.files import (
     PLAN,
     SUMMARY,
     DirectoryError,
-    open_private,
     read_document,
     read_problems,
+    replaced,
     seal_of,
     trial_of,
 )
@@ -141,11 +141,9 @@ def candidates(folder: Path, name: str, identity: str) -> Iterator[list[Candidat
 
 
 def _rewrite(path: Path, lines: Iterator[str]) -> None:
-    new = path.with_name(path.name + ".new")
     try:
-        with open_private(new, "wb") as file:
+        with replaced(path) as file:
             file.writelines(line.encode("utf-8", "surrogateescape") for line in lines)
-        new.replace(path)
     except OSError as error:
         raise RunDirectoryError(f"{path} cannot be written: {reason_of(error)}") from error
     except DirectoryError as error:

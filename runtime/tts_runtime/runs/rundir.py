@@ -46,10 +46,10 @@ from tts_runtime.record.files import (
     SUMMARY,
     DirectoryError,
     folder_of,
-    open_private,
     problem_line,
     read_manifest,
     read_problems,
+    replaced,
     seal_of,
 )
 from tts_runtime.record.manifest import Manifest
@@ -256,13 +256,9 @@ def write(path: Path, text: str) -> None:
     Raises:
         RunDirectoryError: It cannot be written.
     """
-    new = path.with_name(path.name + ".new")
     try:
-        with open_private(new, "wb") as file:
+        with replaced(path) as file:
             file.write(printable(text).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
     except OSError as error:
         raise RunDirectoryError(f"{path} cannot be written: {reason_of(error)}") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -351,12 +351,20 @@ async def _run_bound(
                 if replies is None
                 else lambda problem, seed: replies.of(Trial(problem.id, seed)),
             )
-    finally:
-        # Also of a run that was stopped, so that its directory says how far it got.
-        for collector in collectors:
-            collector.write_summary()
+    except BaseException:
+        # A run that was stopped says how far it got, too. What stopped it says more than a summary
+        # that cannot be written for the same reason.
+        with suppress(RunDirectoryError):
+            _write_summaries(collectors)
+        raise
+    _write_summaries(collectors)
     progress.run_ends()
     return Results(collector.result(trials) for collector in collectors)
+
+
+def _write_summaries(collectors: Sequence[ResultCollector]) -> None:
+    for collector in collectors:
+        collector.write_summary()
 
 
 def _collectors(
