@@ -66,6 +66,20 @@ def test_a_damaged_problem_has_no_tree_and_is_named(copy: Path) -> None:
     assert any("checksum" in str(each) for each in record.damaged)
 
 
+def test_a_problem_without_all_its_decisions_has_its_tree_and_is_named_once(copy: Path) -> None:
+    record = open_run(copy).strategy("beam_search[n=4]")
+    path = record.folder / "decisions.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    index = RecordIndex(record)
+    index.update()
+    trees = [each for _ in range(2) for each in record.trees()]
+    assert all(index.tree(each.answer.trial) == each for each in trees)
+    assert sum(len(each.decisions) < each.answer.decisions for each in trees) == 2
+    assert [each.reason.partition(": ")[2] for each in record.damaged] == [
+        "its decisions are not all there"
+    ]
+
+
 def test_what_was_torn_and_drawn_again_counts_once(copy: Path) -> None:
     record = open_run(copy).strategy("beam_search[n=4]")
     tree = next(iter(record.trees()))

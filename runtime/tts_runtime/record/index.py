@@ -189,12 +189,8 @@ class RecordIndex:
                 records(batch, nodes)
             except (ValidationError, ValueError) as error:
                 self._damaged(NODES, trial, error)
-        if len(nodes) != answer.nodes:
-            self._damaged(NODES, trial, "its nodes are not all there")
-            return None
         decisions = list(self._files[DECISIONS].lines(trial, self.record.damaged))
-        own = decisions[len(decisions) - answer.decisions :]
-        return Tree(problem, answer, nodes, own, self.record.graders)
+        return self.record.tree_of(answer, nodes, decisions)
 
     def _damaged(self, name: str, trial: Trial, why: object) -> None:
         reason = f"problem {trial[0]}: {str(why)[:200]}"

@@ -173,13 +173,50 @@ class StrategyRecord:
 
     def trees(self) -> Iterator[Tree]:
         """All problems that finished, under each seed, each when its nodes are read."""
+        answers = self.answers  # first: an answer that is there has its nodes and decisions
         decisions = self._decisions()
         for trial, nodes in self.nodes():
-            answer = self.answers.get(trial)
-            if answer is None or len(nodes) != answer.nodes or trial.problem not in self.problems:
+            answer = answers.get(trial)
+            if answer is None:
                 continue
-            problem = self.problems[trial.problem]
-            yield Tree(problem, answer, nodes, decisions.get(trial, ()), self.graders)
+            tree = self.tree_of(answer, nodes, decisions.get(trial, ()))
+            if tree is not None:
+                yield tree
+
+    def tree_of(
+        self,
+        answer: Answer,
+        nodes: Mapping[int, CandidateRecord],
+        decisions: Sequence[Mapping[str, Any]],
+    ) -> Tree | None:
+        """The tree of a problem that finished; what it lacks is `damaged`.
+
+        Without all its nodes it is `None`; without all its decisions it has those that are there.
+
+        Args:
+            answer: To the problem.
+            nodes: Of it; `decisions`: the last ones, after those that were torn and made again.
+        """
+        problem = self.problems.get(answer.id)
+        damage = self._missing(answer, len(nodes), min(len(decisions), answer.decisions))
+        self.damaged += [each for each in damage if each not in self.damaged]
+        if problem is None or len(nodes) != answer.nodes:
+            return None
+        own = decisions[max(0, len(decisions) - answer.decisions) :]
+        return Tree(problem, answer, nodes, own, self.graders)
+
+    def _missing(self, answer: Answer, nodes: int, decisions: int) -> list[Damage]:
+        """What an answered problem lacks that has so many nodes and decisions."""
+        counts = ((NODES, nodes, answer.nodes), (DECISIONS, decisions, answer.decisions))
+        return [
+            self._damage(file, answer.trial, f"its {file.partition('.')[0]} are not all there")
+            for file, there, wanted in counts
+            if there != wanted
+        ]
+
+    def _damage(self, file: str, trial: Trial, reason: str) -> Damage:
+        seed = f", seed {trial.seed}" if trial.seed else ""
+        return Damage(f"{self.folder.name}/{file}", 0, f"problem {trial.problem}{seed}: {reason}")
 
     def tree(self, problem: str, seed: int | None = None) -> Tree:
         """One problem, under a seed; without one, under the smallest that it was answered under.
@@ -233,26 +270,19 @@ class StrategyRecord:
         decisions: Counter[Trial] = Counter()
         places: dict[Trial, int] = {}
 
-        def damage(file: str, trial: Trial, reason: str) -> tuple[Trial, Damage]:
-            seed = f", seed {trial.seed}" if trial.seed else ""
-            where = f"{self.folder.name}/{file}"
-            return trial, Damage(where, 0, f"problem {trial.problem}{seed}: {reason}")
-
         for _, line in self.lines(DECISIONS):
             trial = trial_of(line)
             decisions[trial] += 1
             place = max(line.get("in", ()), default=0)
             if place < places.get(trial, place):
-                yield damage(DECISIONS, trial, "its lines are not in order")
+                yield trial, self._damage(DECISIONS, trial, "its lines are not in order")
             places[trial] = place
         for trial, answer in self.answers.items():
-            if nodes.get(trial, 0) != answer.nodes:
-                yield damage(NODES, trial, "its nodes are not all there")
-            if decisions[trial] != answer.decisions:
-                yield damage(DECISIONS, trial, "its decisions are not all there")
+            for damage in self._missing(answer, nodes.get(trial, 0), decisions[trial]):
+                yield trial, damage
         for trial in {**nodes, **decisions}:
             if trial not in self.answers:
-                yield damage(ANSWERS, trial, "it has nodes, but no answer")
+                yield trial, self._damage(ANSWERS, trial, "it has nodes, but no answer")
 
     def _decisions(self) -> dict[Trial, list[dict[str, Any]]]:
         found: dict[Trial, list[dict[str, Any]]] = {}
