@@ -20,7 +20,7 @@ from tts_lang import library
 from tts_runtime.cli.display import Status
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.reader import open_run
-from tts_runtime.runs import engine_set
+from tts_runtime.runs import engine_set, rundir
 from tts_runtime.runs.results import Answer
 from tts_runtime.runs.rundir import StrategyWriter, opened
 
@@ -341,6 +341,17 @@ def test_a_full_disk_is_said_and_what_was_written_is_kept(
     with watched() as made:
         assert tts_run("greedy", *SIM, "--concurrency", "1", "--out", "run")[0] == 0
     assert made == [(0, "line-2")]
+
+
+def test_a_problem_that_no_reader_would_take_is_refused_before_the_run(
+    tts_run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rundir, "MAX_LINE_BYTES", 1 << 20)
+    for size, code in ((1 << 20, 2), (1 << 19, 0)):
+        rows = [{"problem": "1 + 1", "answer": "2"}, {"problem": "?", "answer": "x" * size}]
+        Path("large.json").write_text(json.dumps(rows))
+        found, _, err = tts_run("greedy", *SIM[:2], "--problems=large.json", "--out", "run")
+        assert (found, "problem 'row-2' has 1 MiB or more" in err) == (code, code == 2), err
 
 
 def test_flops_of_a_finished_run_follow_what_is_assumed(tts_run: Command) -> None:

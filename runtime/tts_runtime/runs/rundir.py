@@ -35,7 +35,7 @@ from tts_lang.plan.graph import Plan
 from tts_lang.plan.serialize import PlanError, from_json, to_json
 from tts_lang.plan.text import to_text
 from tts_lang.printable import printable
-from tts_lang.readers import MAX_PLAN_BYTES, read_written
+from tts_lang.readers import MAX_LINE_BYTES, MAX_PLAN_BYTES, read_written
 from tts_runtime.engines.base import PolicyEngine, ScorerEngine
 from tts_runtime.problems.model import Problem, Trial
 from tts_runtime.record.files import (
@@ -219,21 +219,34 @@ def opened(path: Path, manifest: Manifest, problems: Sequence[Problem]) -> Itera
                 update={"seeds": seeds, "files": files, "sessions": sessions}
             )
         seal = seal_of("", "", MANIFEST)
+        lines = _problem_lines(path, manifest.identity, problems)
         # First: a directory with anything else in it would not be known as a run.
         write(path / MANIFEST, seal.document(whole.model_dump_json(indent=2, by_alias=True)))
-        _write_problems(path, manifest.identity, problems)
+        write(path / PROBLEMS, b"".join(lines).decode())
         yield path
     finally:
         os.close(lock)
 
 
-def _write_problems(path: Path, identity: str, problems: Sequence[Problem]) -> None:
-    """Writes the problems that are there and those that are not, each once."""
-    lines = dict(read_problems(path, identity, []))
+def _problem_lines(path: Path, identity: str, problems: Sequence[Problem]) -> list[bytes]:
+    """Lines of the problems that are there and of those that are not, each once.
+
+    Raises:
+        RunDirectoryError: A line is longer than any that is read.
+    """
+    values = dict(read_problems(path, identity, []))
     for problem in problems:
-        lines.setdefault(problem.id, problem_line(problem))
+        values.setdefault(problem.id, problem_line(problem))
     seal = seal_of(identity, "", PROBLEMS)
-    write(path / PROBLEMS, b"".join(map(seal.line, lines.values())).decode())
+    lines = [seal.line(value) for value in values.values()]
+    for id_, line in zip(values, lines, strict=True):
+        if len(line) >= MAX_LINE_BYTES:
+            most = MAX_LINE_BYTES >> 20
+            raise RunDirectoryError(
+                f"problem {id_!r} has {most} MiB or more, which a run directory cannot keep; "
+                "shorten it"
+            )
+    return lines
 
 
 def _lock(path: Path, handle: int) -> None:
