@@ -214,6 +214,7 @@ def test_accuracies_of_different_problems_are_said_to_be_so(
         (("sampels", "x"), "no figures `sampels`; did you mean 'samples'?"),
         (("samples",), "name a run directory"),
         (("samples", "nowhere"), "nowhere is not a run directory"),
+        (("costs", "x", "./x"), "x is named twice; name each run once"),
         (("flops",), "name the --size-ratio"),
         (("scaling", "x", "--between", "5,1"), "--between: LOW,HIGH: 5 is above 1"),
         (("flops", "--size-ratio", "nan"), "--size-ratio: expected a number, found `nan`"),

@@ -99,6 +99,13 @@ def test_a_strategy_that_was_swept_is_answered_with_its_values(show: Show) -> No
     assert "name one of the run's strategies: majority[n=2], majority[n=4]" in err
 
 
+def test_an_id_with_a_line_end_stays_in_its_row(show: Show) -> None:
+    settings = tts_runtime.Settings(policies={"policy": "sim"}, scorers={}, out=Path("odd"))
+    tts_runtime.run(["greedy"], [Problem("a\nb", "1 + 1")], settings=settings)
+    assert "  ? a\\u000ab  " in show("odd")[1]
+    assert show("odd", "a\nb")[1].startswith("problem a\\u000ab\n")
+
+
 def test_every_strategy_is_shown_without_a_name(show: Show) -> None:
     out = show("run", "one")[1]
     assert "majority: " in out

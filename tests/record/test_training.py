@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,14 @@ def exported(
 ) -> list[dict[str, Any]]:
     assert export_command([str(run), "--as", form, *options]) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_full_standard_output_is_left_to_the_process(run: Path) -> None:
+    """As for every command, which says it in its own words (`tts_lang.cli.process`)."""
+    with open("/dev/full", "wb", buffering=0) as file:  # noqa: PTH123
+        full = TextIOWrapper(file, write_through=True)
+        with redirect_stdout(full), pytest.raises(OSError, match="No space left"):
+            export_command([str(run), "--as", "sft"])
 
 
 def test_right_solutions(capsys: pytest.CaptureFixture[str], run: Path) -> None:

@@ -67,7 +67,7 @@ def export_command(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    return read_records(export_parser(), arguments, _export, OSError)
+    return read_records(export_parser(), arguments, _export)
 
 
 def _export(options: Namespace) -> int:

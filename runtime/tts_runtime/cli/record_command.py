@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from tts_lang.cli.completion import complete
 from tts_lang.cli.parser import CommandParser, UsageError, usage_error
 from tts_lang.cli.process import MISTAKE
 from tts_lang.printable import printable
-from tts_runtime.record.files import DirectoryError
+from tts_runtime.record.files import DirectoryError, refuse_twice
 from tts_runtime.record.reader import Run, StrategyRecord, open_run
 
 
@@ -69,7 +70,13 @@ def name_damage(runs: Iterable[Run]) -> None:
 
 
 def chosen_records(options: Namespace) -> list[tuple[Run, StrategyRecord]]:
-    """The strategies that are asked for, of all directories."""
+    """The strategies that are asked for, of all directories.
+
+    Raises:
+        DirectoryError: A directory holds no run, or one is named twice.
+        KeyError: No run has this strategy.
+    """
+    refuse_twice(map(Path, options.directories))
     runs: list[Run] = options.runs
     runs += [open_run(each) for each in options.directories]
     if options.strategy is None:

@@ -146,7 +146,8 @@ def _overview(run: Run, names: Sequence[str], seed: int | None) -> Iterator[str]
         for answer in answers:
             by_problem.setdefault(answer.id, []).append(answer)
         for problem, problem_answers in by_problem.items():
-            yield f"  {_marks(problem_answers)} {problem}  {_said(problem_answers)}"
+            id_ = printable(problem, line=True)
+            yield f"  {_marks(problem_answers)} {id_}  {_said(problem_answers)}"
     yield ""
     yield f"one problem: tts-show {run.directory} PROBLEM"
 
@@ -179,7 +180,7 @@ def _problem(
         hint = hint or f"the first is {next(iter(run.problems), '')!r}"
         raise KeyError(f"no problem {problem!r} in {run.directory}; {hint}")
     about = run.problems[problem]
-    yield f"problem {problem}{_gold(about.answer)}"
+    yield f"problem {printable(problem, line=True)}{_gold(about.answer)}"
     yield from (f"  {line}" for line in about.text.splitlines())
     for name in names:
         yield ""

@@ -53,6 +53,19 @@ def _instead(directory: Path) -> str:
     return f"it has no {MANIFEST}{there}"
 
 
+def refuse_twice(directories: Iterable[Path]) -> None:
+    """Refuses a run that is named twice, under one path or several.
+
+    Raises:
+        DirectoryError: With its name.
+    """
+    seen: set[Path] = set()
+    for directory in directories:
+        if directory.resolve() in seen:
+            raise DirectoryError(f"{directory} is named twice; name each run once")
+        seen.add(directory.resolve())
+
+
 def read_manifest(directory: Path) -> Manifest:
     """The run that a directory holds.
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from tts_lang.readers import MAX_PLAN_BYTES, read_written
 from tts_runtime.problems.model import Problem, Trial
-from tts_runtime.record.files import PLAN, SUMMARY, DirectoryError
+from tts_runtime.record.files import PLAN, SUMMARY, DirectoryError, refuse_twice
 from tts_runtime.record.index import RecordIndex
 from tts_runtime.record.reader import Run, StrategyRecord, Tree, open_run
 from tts_runtime.reliability import Reliability
@@ -96,11 +96,7 @@ class Study:
 
     def __init__(self, directories: Sequence[Path]) -> None:
         self.directories = [Path(directory) for directory in directories]
-        seen: dict[Path, Path] = {}
-        for directory in self.directories:
-            if directory.resolve() in seen:
-                raise DirectoryError(f"{directory} is named twice; name each run once")
-            seen[directory.resolve()] = directory
+        refuse_twice(self.directories)
         self.runs: dict[str, Run] = {}
         self.entries: list[Entry] = []
         self.problems: dict[str, Problem] = {}
