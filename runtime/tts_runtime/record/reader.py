@@ -393,7 +393,7 @@ class Run:
                     yield head | {"seed": tree.answer.seed, **row}
 
     def to_pandas(self, what: str = "answers") -> pandas.DataFrame:
-        """`answers` or `nodes` as a data frame.
+        """`answers` or `nodes` as a data frame; nested values as they are, for Parquet `to_arrow`.
 
         Raises:
             ModuleNotFoundError: pandas is not installed.
