@@ -350,8 +350,8 @@ def test_a_problem_that_no_reader_would_take_is_refused_before_the_run(
     for size, code in ((1 << 20, 2), (1 << 19, 0)):
         rows = [{"problem": "1 + 1", "answer": "2"}, {"problem": "?", "answer": "x" * size}]
         Path("large.json").write_text(json.dumps(rows))
-        found, _, err = tts_run("greedy", *SIM[:2], "--problems=large.json", "--out", "run")
-        assert (found, "problem 'row-2' has 1 MiB or more" in err) == (code, code == 2), err
+        ended, _, err = tts_run("greedy", *SIM[:2], "--problems=large.json", "--out", "run")
+        assert (ended, "problem 'row-2' has 1 MiB or more" in err) == (code, code == 2), err
 
 
 def test_flops_of_a_finished_run_follow_what_is_assumed(tts_run: Command) -> None:

@@ -206,7 +206,7 @@ class StrategyRecord:
         return Tree(problem, answer, nodes, own, self.graders)
 
     def _missing(self, answer: Answer, nodes: int, decisions: int) -> list[Damage]:
-        """What an answered problem lacks that has so many nodes and decisions."""
+        """What an answered problem lacks, given how many of its nodes and decisions are there."""
         counts = ((NODES, nodes, answer.nodes), (DECISIONS, decisions, answer.decisions))
         return [
             self._damage(file, answer.trial, f"its {file.partition('.')[0]} are not all there")
