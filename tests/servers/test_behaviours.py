@@ -133,6 +133,8 @@ def test_names_of_a_vocabulary_are_no_tokens() -> None:
             refused("Provider returned error", 404, metadata={"raw": "no images"}),
             "Provider returned error: no images",
         ),
+        (Reply({"code": 20012, "message": "no such model"}), "HTTP 500: no such model"),
+        (Reply({"detail": [{"msg": "still loading"}]}), "still loading"),
         (Reply({"choices": None, "status_msg": "no credit"}), '"status_msg": "no credit"'),
         (Reply({"choices": []}), "choices: there are none"),
         (Reply({"choices": [{"text": "a"}, {"text": "b"}]}), "choices: 2 of them"),

@@ -254,6 +254,10 @@ def test_an_error_within_a_stream_is_understood(vllm: Subject) -> None:
         vllm.server.faults = first(Fault(200, body=f"event: error\ndata: {called}\n\n"))
         with pytest.raises(EngineError, match=r"HTTP [45]00: too hot"):
             vllm.answers(1, Limits(8, stop_when=lambda _partial: False), attempts=1)
+    for only in ('{"detail": "too hot"}', '{"code": 20012, "message": "too hot"}'):
+        vllm.server.faults = first(Fault(200, body=f"data: {only}\n\n"))
+        with pytest.raises(EngineError, match="HTTP 500: too hot"):
+            vllm.answers(1, Limits(8, stop_when=lambda _partial: False), attempts=1)
     passing = 'data: {"error": {"message": "cooling", "code": 503}}\n\n'
     vllm.server.faults = first(Fault(200, body=passing))
     assert vllm.answers(1, Limits(8, stop_when=lambda _partial: False))[0].ids

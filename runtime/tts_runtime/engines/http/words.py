@@ -10,6 +10,8 @@ from tts_lang.printable import concealed
 from tts_lang.readers import parse_json
 
 _LONGEST: Final = 400
+#: Members of replies that are no errors.
+_CONTENT: Final = ("choices", "data", "models", "usage")
 #: Codes and types of temporary errors.
 _PASSING: Final = ("rate", "overload", "server", "internal", "unavailable", "timeout", "capacity")
 #: Codes and types of permanent errors.
@@ -74,7 +76,10 @@ def problem_in(reply: Any) -> Words | None:
         reply = reply[0]  # Gemini's way
     if not isinstance(reply, Mapping) or reply.get("choices"):
         return None
-    wrong = reply.get("error") or (reply if reply.get("object") == "error" else None)
+    # Nothing but words, as FastAPI (`detail`) and gateways (`code`, `message`) write errors.
+    message = reply.get("detail") or reply.get("message")
+    only = isinstance(message, str | list) and message and not any(map(reply.get, _CONTENT))
+    wrong = reply.get("error") or (reply if only or reply.get("object") == "error" else None)
     return words_of({"error": wrong}) if wrong else None
 
 
