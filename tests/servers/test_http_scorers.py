@@ -178,6 +178,40 @@ def test_outcome_models_are_classified(labels: int, tmp_path: Path) -> None:
     assert body["use_activation"] is False
 
 
+def test_a_server_that_ignores_the_switch_gives_the_same_scores(tmp_path: Path) -> None:
+    """vLLM ignores a field that it does not know, and versions have two names for this one."""
+    outcome, qwen = make_outcome(tmp_path / "outcome", 2), make_qwen_math(tmp_path / "qwen")
+    whole, stepwise = ScoreRequest("What?", {}, "It is 3.", ()), asked(QUESTIONS[0], paths()[0])
+    with sim_server(vllm=True, window=4096).running() as server:
+        server.routes["/classify"] = lambda _body: {"data": [{"probs": [0.2, 0.8]}]}
+        [reply] = scored(engine_of(server, outcome), [whole])
+        assert reply.scores == (0.8,)
+        server.routes["/pooling"] = lambda body: pooled([[0.5, 1.5]] * len(body["input"]))
+        [reply] = scored(engine_of(server, qwen), [stepwise])
+        assert reply.scores == pytest.approx([1 / (1 + 2.718281828**-1)] * 5)
+        server.routes["/pooling"] = lambda body: pooled([7.5] * len(body["input"]))
+        with pytest.raises(EngineError, match=r"returns 7\.5, but scores of family .* are prob"):
+            scored(engine_of(server, qwen), [stepwise])
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"data": [{"data": [[true, false]]}]}', "are not numbers: [true, false]"),
+        ('{"data": [{"data": "AAAA"}]}', 'no scores; it is {"data": [{"data": "AAAA"}]}'),
+        ('[{"embedding": [0.5]}]', 'one entry; it is [{"embedding": [0.5]}]'),
+        ('{"detail": "model is loading"}', "HTTP 500: model is loading"),
+    ],
+)
+def test_a_reply_of_another_form_is_shown(body: str, message: str, tmp_path: Path) -> None:
+    folder = make_qwen_math(tmp_path / "model")
+    with sim_server(vllm=True, window=4096).running() as server:
+        server.faults = lambda _number, _body: Fault(200, body=body)
+        with pytest.raises(EngineError) as caught:
+            scored(engine_of(server, folder, attempts=1), [asked(QUESTIONS[0], paths()[0])])
+    assert message in str(caught.value)
+
+
 def test_faults_are_passed_over(tmp_path: Path) -> None:
     folder = make_qwen_math(tmp_path / "model")
     served = ServedModel(folder)

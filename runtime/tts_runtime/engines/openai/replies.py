@@ -141,8 +141,7 @@ def read(reply: Any, *, piece: bool = False, bare: bool = False) -> Chunk:
     if piece and not choices:
         return Chunk("", (), None, None, usage)
     if not isinstance(choices, list) or not choices:
-        said = concealed(json.dumps(dict(reply))[:_LOOKED_AT])[:_SHOWN]
-        raise _unknown(f"choices: there are none; it is {said}")
+        raise _unknown(f"choices: there are none; it is {excerpt(reply)}")
     if len(choices) > 1:
         raise _unknown(f"choices: {len(choices)} of them, where one was asked for")
     choice = choices[0]
@@ -182,6 +181,11 @@ def read(reply: Any, *, piece: bool = False, bare: bool = False) -> Chunk:
         told,
         isinstance(ids, list),
     )
+
+
+def excerpt(reply: Any) -> str:
+    """The beginning of a reply's JSON, without secrets."""
+    return concealed(json.dumps(reply)[:_LOOKED_AT])[:_SHOWN]
 
 
 def unfinished(reason: str) -> bool:

@@ -32,7 +32,7 @@ from tts_runtime.engines.http.retry import Clock, Spoilt
 from tts_runtime.engines.in_flight import InFlight
 from tts_runtime.engines.openai.options import PoolingOptions
 from tts_runtime.engines.openai.probe import ServedModel, find_model
-from tts_runtime.engines.openai.replies import number, read
+from tts_runtime.engines.openai.replies import excerpt, number, read
 from tts_runtime.engines.paths import KnownScores, Path
 from tts_runtime.engines.prm.families import TABLE, HeadKind
 from tts_runtime.engines.prm.recognise import open_family
@@ -53,6 +53,8 @@ _FAMILIES: Final = (*TABLE, "auto")
 _TOP: Final = 20
 #: More than any score, but representable.
 _LARGEST: Final = 1e300
+#: By how much probabilities may miss their range, and their sum 1, in single precision.
+_ROUNDING: Final = 1e-6
 
 
 class HttpScorer(ScorerEngine):
@@ -82,7 +84,7 @@ class HttpScorer(ScorerEngine):
         async def opening() -> ServedModel:
             client = self._client.to_open()
             try:
-                return await find_model(client)
+                return await find_model(client, options.context)
             finally:
                 await client.close()
 
@@ -144,7 +146,9 @@ class HttpScorer(ScorerEngine):
             return path.reply(scores, sum(read for _, read in replies))
         if self._head is HeadKind.SEQUENCE:
             row, tokens = await self._classified(path.ids)
-            return path.reply([self._number(row)], tokens)
+            # vLLM ignores switches that it does not know: it may send probabilities all the same.
+            applied = _in_range(row) and abs(sum(row) - 1) <= _ROUNDING
+            return path.reply([self._number(row, applied=applied)], tokens)
         rows, tokens = await self._pooled(path.ids)
         return path.reply(self._places(rows, path, len(request.steps)), tokens)
 
@@ -212,7 +216,7 @@ class HttpScorer(ScorerEngine):
         def parsed(reply: Any) -> tuple[list[list[float]], int]:
             rows = _entry(reply).get("data")
             if not isinstance(rows, list) or not rows:
-                raise Spoilt("the reply has no scores")
+                raise Spoilt(f"the reply has no scores; it is {excerpt(reply)}")
             found = [_row(row if isinstance(row, list) else [row]) for row in rows]
             return found, _read(reply, ids)
 
@@ -229,36 +233,53 @@ class HttpScorer(ScorerEngine):
 
     def _places(self, rows: Sequence[Sequence[float]], path: Path, steps: int) -> tuple[float, ...]:
         """The scores at the places: servers return every token's, or only those of the steps."""
+        applied = all(map(_in_range, rows))
         if len(rows) == len(path.ids):
-            return tuple(self._number(rows[place]) for place in path.places)
+            return tuple(self._number(rows[place], applied=applied) for place in path.places)
         if len(rows) == steps:
-            return tuple(self._number(row) for row in rows[steps - len(path.places) :])
+            new = rows[steps - len(path.places) :]
+            return tuple(self._number(row, applied=applied) for row in new)
         raise EngineError(
             f"server {self._client.address.root} returns {len(rows)} scores for a path of "
             f"{len(path.ids)} tokens and {steps} steps: is it a model of family {self.family}?"
         )
 
-    def _number(self, row: Sequence[float]) -> float:
-        """One label: the number. Two: the probability of the second."""
+    def _number(self, row: Sequence[float], *, applied: bool) -> float:
+        """One label: the number. Two: the probability of the second.
+
+        `applied`: they are probabilities, not what these are computed from.
+        """
         if len(row) == 1:
+            if self.high is not None and not _in_range(row):
+                raise EngineError(
+                    f"server {self._client.address.root} returns {row[0]:g}, but scores of family "
+                    f"{self.family} are probabilities"
+                )
             return row[0]
         if len(row) != 2:
             raise EngineError(
                 f"server {self._client.address.root} returns {len(row)} numbers per place, but "
                 f"family {self.family} has 1 or 2"
             )
-        return _logistic(row[1] - row[0]) if self._head is HeadKind.SEQUENCE else row[1]
+        return row[1] if applied else _logistic(row[1] - row[0])
 
 
 def _logistic(difference: float) -> float:
     return 1 / (1 + exp(min(-difference, 700.0)))
 
 
+def _in_range(row: Sequence[float]) -> bool:
+    """Whether numbers can be probabilities."""
+    return all(-_ROUNDING <= each <= 1 + _ROUNDING for each in row)
+
+
 def _entry(reply: Any) -> Mapping[str, Any]:
     """The one entry of a reply."""
     data = reply.get("data") if isinstance(reply, dict) else None
     if not isinstance(data, list) or len(data) != 1 or not isinstance(data[0], dict):
-        raise Spoilt("the reply has an unknown form (no `data` with one entry)")
+        raise Spoilt(
+            f"the reply has an unknown form (no `data` with one entry; it is {excerpt(reply)})"
+        )
     return data[0]
 
 
@@ -269,9 +290,10 @@ def _row(numbers: object) -> list[float]:
         Spoilt: They are malformed.
     """
     if not isinstance(numbers, list) or not all(
-        isinstance(each, int | float) and abs(each) < _LARGEST for each in numbers
+        isinstance(each, int | float) and not isinstance(each, bool) and abs(each) < _LARGEST
+        for each in numbers
     ):
-        raise Spoilt("the reply has scores that are not numbers")
+        raise Spoilt(f"the reply has scores that are not numbers: {excerpt(numbers)}")
     return [float(each) for each in numbers]
 
 
