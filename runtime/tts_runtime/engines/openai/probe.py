@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from tts_lang.diagnostics import did_you_mean
-from tts_runtime.engines.base import EngineError
+from tts_runtime.engines.base import CandidateError, EngineError
 from tts_runtime.engines.http.client import Failing, HttpClient, Refused
 from tts_runtime.engines.http.fields import Fields
 from tts_runtime.engines.http.retry import Transient
@@ -26,18 +26,20 @@ PROMPTS: Final = ("1", "Count: 1, 2,", "Hello")
 #: Numbers of log-probabilities to try: vLLM and OpenAI's chat, OpenAI's completions, Together.
 _TOPS: Final = (20, 5, 1, None)
 #: Servers' names for the window of a model, surest first: of the running model before its training.
-_WINDOWS: Final = (
-    "n_ctx",
-    "num_ctx",
-    "loaded_context_length",
-    "max_model_len",
-    "context_length",
-    "context_window",
-    "max_context_length",
-    "max_context_window",
-    "max_input_tokens",
-    "n_ctx_train",
+_WINDOWS: Final = tuple(
+    re.compile(rf"(?:.*\.)?(?:{name})", re.IGNORECASE | re.DOTALL)
+    for name in (
+        "n_ctx",
+        "num_ctx",
+        "loaded_context_length",
+        "max_model_len(?:gth)?",
+        "context_?(?:length|window|size)(?:_tokens)?",
+        "max_?context_?(?:length|window|size|tokens)(?:_tokens)?",
+        "max_input_tokens|input_?token_?limit",
+        "n_ctx_train",
+    )
 )
+_WORDED: Final = re.compile(r"(\d{1,9}(?:\.\d)?) ?([km]?)", re.IGNORECASE)
 #: Paths under which servers tell the window of a running model, by the owner of their models:
 #: llama.cpp, Ollama, LM Studio.
 _OWN_WORDS: Final = {
@@ -105,6 +107,10 @@ async def find_model(client: HttpClient, context: int | None = None) -> ServedMo
             hint = "; if it may use models but not list them, add `?context=TOKENS`"
             message = f"{error}{hint if error.status == 403 and asked else ''}"
             raise Refused(message, error.status, error.words, error.raw) from None
+    except CandidateError:
+        # A page of HTML, say. With the window known, a list is not needed.
+        if context is None or not asked:
+            raise
     models = {name: entry for entry in _entries(listed) if (name := _name(entry))}
     if not models and asked:
         return await _with_window(client, ServedModel(asked), {})
@@ -182,18 +188,24 @@ def window_in(entry: Any, depth: int = 4) -> int | None:
         return None
     for key in _WINDOWS:
         for name, value in entry.items():
-            if name == key or (isinstance(name, str) and name.endswith(f".{key}")):
-                window = int(value) if _digits(value) else replies.number(value)
+            if isinstance(name, str) and key.fullmatch(name):
+                window = _tokens(value)
                 if window:
                     return window
     inner = (window_in(value, depth - 1) for value in entry.values())
     return next((window for window in inner if window is not None), None)
 
 
-def _digits(value: object) -> bool:
+def _tokens(value: object) -> int | None:
+    """A size, also as text; of `32k` the smaller meaning. `None` if it is none."""
     if isinstance(value, float):
-        return value.is_integer() and 0 < value < 1e9
-    return isinstance(value, str) and value.isdecimal() and len(value) < 10
+        return int(value) if value.is_integer() and 0 < value < 1e9 else None
+    if isinstance(value, str):
+        worded = _WORDED.fullmatch(value)
+        if worded is None:
+            return None
+        value = int(float(worded[1]) * {"": 1, "k": 1000, "m": 1_000_000}[worded[2].lower()])
+    return replies.number(value)
 
 
 def _not_there(client: HttpClient, asked: str, models: Sequence[str]) -> str:
@@ -283,7 +295,8 @@ async def find_interface(
                 )
             except Refused as error:
                 failure = failure or error
-                if error.status in _ABSENT:
+                # OpenRouter answers 404 if no server of a model takes all parameters.
+                if error.status in _ABSENT and "parameters" not in error.words.reason:
                     break  # the interface is missing
                 if error.status == 401:
                     raise
