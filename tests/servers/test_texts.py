@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.servers.test_behaviours import RIGHT, result_of, serving
+from tests.support.runs import plan_of
 from tests.support.scripted_server import Asked, Reply, chat, completion
 from tts_runtime.engines.base import Finish, GenerateRequest, Limits, Sampling
 from tts_runtime.engines.http.retry import Transient
@@ -293,6 +294,27 @@ def test_a_stop_that_the_strategy_did_not_ask_for_is_the_end(api: str, word: str
 
     with serving(answer) as server:
         result = result_of(server, "greedy", f"api={api}&binding=qwen2.5-instruct")
+    assert [each.answer for each in result.answers] == ["42", "42"]
+
+
+@pytest.mark.parametrize("api", ["chat", "completions"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_server_that_ignores_stop_is_cut_at_the_end(api: str, *, streamed: bool) -> None:
+    behind = "<|im_end|>", "\n<|im_start|>user\nAnd 3 + 4?<|im_end|>\n", "It is \\boxed{7}."
+
+    def answer(asked: Asked) -> Reply:
+        assert asked.body["stop"] == ["<|im_end|>", "<|endoftext|>"]
+        assert len(server.asked) < 20, "it asks for ever"
+        parts = (RIGHT, *behind)
+        if not asked.body.get("stream"):
+            text = "".join(parts)
+            return chat(text, "length", 60) if asked.chat else completion(text, "length")
+        named = [{"delta": {"content": part}} if asked.chat else {"text": part} for part in parts]
+        return Reply(events=tuple({"choices": [each]} for each in named))
+
+    plan = plan_of("return sample 1 steps" if streamed else "return sample 1")
+    with serving(answer) as server:
+        result = result_of(server, plan, f"api={api}&binding=qwen2.5-instruct")
     assert [each.answer for each in result.answers] == ["42", "42"]
 
 

@@ -150,6 +150,8 @@ class PendingGeneration:
         if chunk.stop is not None and chunk.stop not in self._stop_texts:
             # An end marker of the binding, or a server's word for one (`end_turn`).
             chunk = replace(chunk, stop=None)
+        if (at := self._end_in(chunk)) >= 0:
+            chunk, usage = replace(chunk, text=chunk.text[:at], finish="stop", stop=None), None
         if self.ranked and chunk.tokens:
             self.tracker.feed([self._chosen(self.likeliest(chunk))])
             return
@@ -161,6 +163,16 @@ class PendingGeneration:
         self.misspelt = self.misspelt or wrong
         self._told = bool(self._told or chunk.tokens) and not wrong
         self._guessed = self._guessed or wrong or bool(chunk.text and not chunk.tokens)
+
+    def _end_in(self, chunk: Chunk) -> int:
+        """Where a server that ignores `stop` went on behind an end marker; -1: nowhere.
+
+        In ids, and where the tokens are known, the name of a marker is a text like any other.
+        """
+        if self._served.ids or chunk.tokens:
+            return -1
+        places = (chunk.text.find(text) for text in self._binding.stop)
+        return min((at for at in places if at >= 0), default=-1)
 
     def _believed(self, usage: Usage | None) -> Usage | None:
         """A server's counts, unless they exceed its window."""
