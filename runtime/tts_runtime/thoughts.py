@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from tts_runtime.binding import Binding
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tts_runtime.binding import Binding
+
+#: Tags of thoughts that models write without being asked to.
+THOUGHT_TAGS: Final = (
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("[THINK]", "[/THINK]"),
+)
+
+
+def behind_thoughts(text: str, end: str | None) -> str:
+    """What follows the last thought that ends in a text; all of it if none does.
+
+    Args:
+        text: The text of a path.
+        end: The delimiter of the policy's binding; `None`: any of the usual tags.
+    """
+    for each in (end,) if end else (end for _, end in THOUGHT_TAGS):
+        text = text.rpartition(each)[2]
+    return text
 
 
 class ThoughtSplit:
     """Splits a text, as it grows, where the thought ends that it begins with.
 
-    A text begins with a thought if its prompt opens one or if it opens one itself; a thought that
-    does not end is all of the text. Delimiters belong to neither part.
+    A text begins with a thought if its prompt opens one or if it opens one itself, where the
+    binding has no thoughts by any of the usual tags; a thought that does not end is all of the
+    text. Delimiters belong to neither part.
 
     Args:
         binding: The policy's.
@@ -22,31 +45,34 @@ class ThoughtSplit:
     def __init__(self, binding: Binding, *, thinking: bool) -> None:
         self.thought = self.reply = ""
         self._held = ""
+        self._openings: tuple[tuple[str, str], ...] = (
+            THOUGHT_TAGS  # with one of which the text may still open a thought
+        )
+        self._end = ""  # ends the thought that is open
         marks = binding.thinking
-        self._begin = self._end = ""  # of those, what still has to come
         if marks is not None:
             begin = marks.begin.strip()
-            opened = marks.always or (begin and binding.prompt.rstrip().endswith(begin))
-            self._end = marks.end
-            self._begin = "" if thinking or opened else begin
-            if not (thinking or opened or begin):
-                self._end = ""
+            if thinking or marks.always or (begin and binding.prompt.rstrip().endswith(begin)):
+                self._openings, self._end = (), marks.end
+            else:
+                self._openings = ((begin, marks.end),) if begin else ()
 
     def feed(self, text: str) -> None:
         """Reads more of the text."""
-        if not self._end:
-            self.reply += text
-            return
         unread = self._held + text
-        if self._begin:
+        if self._openings:
             unread = self._opened(unread)
-        if self._end and not self._begin:
-            unread = self._ended(unread)
-        self._held = unread
+        if self._openings:
+            self._held = unread
+        elif self._end:
+            self._held = self._ended(unread)
+        else:
+            self._held = ""
+            self.reply += unread
 
     def close(self) -> tuple[str, str]:
         """Thought and reply, now that the text is complete."""
-        if self._end and not self._begin:
+        if self._end:
             self.thought += self._held
         else:
             self.reply += self._held
@@ -56,14 +82,13 @@ class ThoughtSplit:
     def _opened(self, unread: str) -> str:
         """The text left to read, once it is known whether it opens a thought."""
         start = unread.lstrip()
-        if start.startswith(self._begin):
-            start = start[len(self._begin) :]
-            self._begin = ""
-            return start
-        if self._begin.startswith(start):
-            return unread
-        self.reply, self._end = unread, ""
-        return ""
+        for begin, end in self._openings:
+            if start.startswith(begin):
+                self._openings, self._end = (), end
+                return start[len(begin) :]
+        if not any(begin.startswith(start) for begin, _ in self._openings):
+            self._openings = ()
+        return unread
 
     def _ended(self, unread: str) -> str:
         end = self._end

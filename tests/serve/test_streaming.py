@@ -333,12 +333,20 @@ THINKING = Thinking(begin="<think>\n", end="</think>")
         ("<thin", False, ("", "<thin")),
         ("2</think>3", False, ("", "2</think>3")),
         ("", False, ("", "")),
+        # Without delimiters of the binding's.
+        ("<think>\nso</think>2</think>3", None, ("\nso", "2</think>3")),
+        (" [THINK]so[/THINK]2", None, ("so", "2")),
+        ("<thinking>so</think> [/THI", None, ("so</think> [/THI", "")),
+        ("<thin", None, ("", "<thin")),
+        ("so <think>2</think>", None, ("", "so <think>2</think>")),
+        ("2</think>3", None, ("", "2</think>3")),
     ],
 )
 def test_a_thought_is_told_from_the_reply_however_the_text_arrives(
-    text: str, thinking: bool, expected: tuple[str, str]
+    text: str, thinking: bool | None, expected: tuple[str, str]
 ) -> None:
-    binding = Binding(name="t", context=100, thinking=THINKING)
+    binding = Binding(name="t", context=100, thinking=None if thinking is None else THINKING)
+    thinking = bool(thinking)
     assert split_thought(text, binding, thinking=thinking) == expected
     chance = random.Random(1)
     for _ in range(20):
@@ -353,8 +361,6 @@ def test_a_thought_is_told_from_the_reply_however_the_text_arrives(
         assert split.close() == expected
 
 
-def test_without_delimiters_all_is_the_reply() -> None:
-    plain = Binding(name="t", context=100)
-    assert split_thought("<think>a</think>b", plain, thinking=False) == ("", "<think>a</think>b")
+def test_a_prompt_may_open_the_thought() -> None:
     opened = Binding(name="t", context=100, thinking=THINKING, prompt="{message}<think>\n")
     assert split_thought("a</think>b", opened, thinking=False) == ("a", "b")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.servers.test_behaviours import RIGHT, result_of, serving
+from tests.servers.test_behaviours import RIGHT, chats_only, result_of, serving
 from tests.support.runs import plan_of
-from tests.support.scripted_server import Asked, Reply, chat, completion
+from tests.support.scripted_server import Asked, Reply, chat, completion, models
+from tts_runtime import Problem, Response, Session
 from tts_runtime.engines.base import Finish, GenerateRequest, Limits, Sampling
 from tts_runtime.engines.http.retry import Transient
 from tts_runtime.engines.http.semaphore import PrioritySemaphore
@@ -316,6 +318,47 @@ def test_a_server_that_ignores_stop_is_cut_at_the_end(api: str, *, streamed: boo
     with serving(answer) as server:
         result = result_of(server, plan, f"api={api}&binding=qwen2.5-instruct")
     assert [each.answer for each in result.answers] == ["42", "42"]
+
+
+def test_thoughts_in_the_content_are_no_part_of_a_solution_without_a_binding() -> None:
+    written = f"<think>maybe \\boxed{{1}}, like {RIGHT}</think>\n\n{RIGHT}"
+    plan = plan_of(
+        "p = sample 1",
+        "q = ask shown about p",
+        "return first of q + (ask again about p with history)",
+        before='prompt shown = "Check {solution}"\nprompt again = "Sure?"\n',
+    )
+    with serving(chats_only(lambda _asked: chat(written))) as server:
+        name = f"openai:{server.root}/v1#m?api=chat&context=512"
+
+        async def main() -> Response:
+            async with Session({"policy": name}, {}) as session:
+                return await session.answer(plan, Problem("1", "What?", "42"))
+
+        response = asyncio.run(main())
+        said = [each for body in server.sent() for each in body["messages"]]
+    assert response.text == written
+    assert (response.thought, response.reply) == (written[7 : written.index("</")], f"\n\n{RIGHT}")
+    assert {"role": "user", "content": f"Check \n\n{RIGHT}"} in said
+    assert {"role": "assistant", "content": RIGHT} in said
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_byte_order_mark_is_no_text(streams: bool) -> None:
+    mark = "\ufeff".encode()
+
+    def answer(asked: Asked) -> Reply:
+        reply = chat("It", "length", 1) if asked.body["max_tokens"] == 1 else chat(RIGHT)
+        if not (asked.body.get("stream") and streams):
+            return Reply(mark + json.dumps(reply.body).encode())
+        event = {"choices": [{"index": 0, "delta": {"content": RIGHT}, "finish_reason": "stop"}]}
+        body = f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n".encode()
+        return Reply(mark + body, headers={"content-type": "text/event-stream"})
+
+    listed = Reply(mark + json.dumps(models().body).encode())
+    with serving(chats_only(answer), listed) as server:
+        for plan in ("greedy", plan_of('return sample 1 stop at "never"')):
+            assert result_of(server, plan, "attempts=1").summary.accuracy == 1.0
 
 
 def test_an_empty_text_hides_no_message() -> None:

@@ -16,6 +16,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from tts_runtime.thoughts import behind_thoughts
+
 DEFAULT_MARKERS = (r"\boxed{}",)
 PLACEHOLDER = "{}"
 
@@ -59,9 +61,6 @@ _HTML = re.compile(
     r"</?(?:b|strong|i|em|u|p|br|span|div|mark|code|center|h[1-6])(?:[ ][^<>]{0,80})?/?>",
     re.IGNORECASE,
 )
-#: Tags of thoughts that models write without being asked to.
-THOUGHT_TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"))
-_THOUGHT_ENDS = tuple(end for _, end in THOUGHT_TAGS)
 MAXIMUM_BETWEEN = 80
 MAXIMUM_JOINED = 60
 
@@ -87,8 +86,7 @@ def extract_answer(
     the text has it, only what follows its last occurrence is searched.
     Raises MarkerError for a pattern that is not a marker.
     """
-    for end in (thinking_end,) if thinking_end else _THOUGHT_ENDS:
-        text = text.rpartition(end)[2]
+    text = behind_thoughts(text, thinking_end)
     ended = finish == "end"
     best: tuple[int, str] | None = None
     written = text

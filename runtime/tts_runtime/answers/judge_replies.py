@@ -15,7 +15,6 @@ from typing import Final, TypeAlias
 
 from tts_lang.plan.graph import Judge
 from tts_lang.plan.template import Template
-from tts_runtime.answers.extract import THOUGHT_TAGS
 from tts_runtime.answers.judge_numbers import (
     ANSWERS,
     Scale,
@@ -25,6 +24,7 @@ from tts_runtime.answers.judge_numbers import (
     verdicts_in,
 )
 from tts_runtime.binding import Binding
+from tts_runtime.thoughts import THOUGHT_TAGS
 
 #: One number a row that the judge saw.
 Reading: TypeAlias = "list[float | None]"

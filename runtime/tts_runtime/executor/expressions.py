@@ -23,6 +23,7 @@ from tts_runtime.executor.problem import ProblemLike, error_at
 from tts_runtime.executor.rows import Candidate, Row, Scores
 from tts_runtime.executor.views import Evaluate, View
 from tts_runtime.streams import Part
+from tts_runtime.thoughts import behind_thoughts
 from tts_runtime.tokens import Trusted
 
 
@@ -284,7 +285,7 @@ def shown(row: Row | Candidate) -> str:
 def _solution(row: Row) -> str:
     text = shown(row)
     thinking = row.node.policy.binding.thinking
-    return text if thinking is None else text.rpartition(thinking.end)[2]
+    return behind_thoughts(text, None if thinking is None else thinking.end)
 
 
 def _parent_text(row: Row) -> str:

@@ -10,6 +10,7 @@ from tts_runtime.binding import END_OF_REPLY, END_OF_SYSTEM, END_OF_TURN, Bindin
 from tts_runtime.engines.base import GenerateRequest
 from tts_runtime.engines.openai.probe import ServedModel
 from tts_runtime.streams import position_seed
+from tts_runtime.thoughts import behind_thoughts
 from tts_runtime.tokens import Tokenizer, to_bytes, to_text
 
 #: Seeds have 31 bits: not all servers accept more.
@@ -170,9 +171,8 @@ class PayloadWriter:
             asked, _, reply = part.partition(END_OF_TURN)
             found.append({"role": "user", "content": asked})
             if reply:
-                thinking = self._binding.thinking
-                if thinking is not None:  # as chat templates do with earlier thoughts
-                    reply = reply.rpartition(thinking.end)[2].lstrip()
+                thinking = self._binding.thinking  # as chat templates do with earlier thoughts
+                reply = behind_thoughts(reply, None if thinking is None else thinking.end).lstrip()
                 found.append({"role": "assistant", "content": reply})
         return found
 

@@ -40,6 +40,7 @@ from tts_runtime.engines.openai.sampled import Vocabulary
 from tts_runtime.engines.openai.setup import ServerSetup, lacking, open_server
 from tts_runtime.engines.stopping import end_ids, fitted
 from tts_runtime.engines.worker import at_once
+from tts_runtime.thoughts import behind_thoughts
 from tts_runtime.tokens import TEXT, to_bytes, to_text
 
 _LOGGER = logging.getLogger(__name__)
@@ -169,9 +170,9 @@ class OpenAIPolicy(PolicyEngine):
         pattern = request.limits.matching
         if not pattern or found.finish is not Finish.END:
             return
+        thinking = self.binding.thinking
         text = to_text(to_bytes(self.tokenizer, found.ids))
-        if self.binding.thinking is not None:
-            text = text.rpartition(self.binding.thinking.end)[2]
+        text = behind_thoughts(text, None if thinking is None else thinking.end)
         try:
             form = compiled(pattern)
         except RegexError:  # of very many options
