@@ -211,6 +211,45 @@ def test_a_reader_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch
     asyncio.run(asked())
 
 
+def test_a_reply_that_nobody_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was kept for as long as the client stayed. One who reads slowly gets all of it."""
+    uvicorn = pytest.importorskip("uvicorn")
+    from tts_runtime.serve import protocol
+
+    monkeypatch.setattr(protocol, "_SLOWEST_READER", 1.0)
+    size = 32 << 20
+
+    async def large(_scope: object, _receive: object, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    async def asked() -> None:
+        options = {"port": 0, "lifespan": "off", "log_config": None, "timeout_keep_alive": 1}
+        config = uvicorn.Config(large, http=protocol.TimeoutProtocol, **options)
+        server = uvicorn.Server(config)
+        running = asyncio.ensure_future(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        for reads in (True, False):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            while not server.server_state.connections:
+                await asyncio.sleep(0.01)
+            many = 0
+            while reads and many < size:
+                many += len(await reader.read(1 << 20))
+                await asyncio.sleep(0.01)
+            while server.server_state.connections:
+                await asyncio.sleep(0.01)
+            writer.close()
+        server.should_exit = True
+        await running
+
+    asyncio.run(asyncio.wait_for(asked(), 30))
+
+
 def test_a_connection_that_sends_no_request_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor one that sends the head of one byte by byte, the second on its connection too."""
     uvicorn = pytest.importorskip("uvicorn")
@@ -226,7 +265,7 @@ def test_a_connection_that_sends_no_request_is_closed(monkeypatch: pytest.Monkey
                 port=0,
                 lifespan="off",
                 log_config=None,
-                http=protocol.HeadTimeoutProtocol,
+                http=protocol.TimeoutProtocol,
                 timeout_keep_alive=3600,
             )
             server = uvicorn.Server(config)

@@ -27,7 +27,7 @@ from tts_runtime.serve.admission import Admission
 from tts_runtime.serve.app import make_app
 from tts_runtime.serve.catalogue import Catalogue, SetupError
 from tts_runtime.serve.keys import Keys
-from tts_runtime.serve.protocol import HeadTimeoutProtocol
+from tts_runtime.serve.protocol import TimeoutProtocol
 from tts_runtime.serve.service import AnswerService
 from tts_runtime.serve.trace import TraceWriter
 
@@ -159,7 +159,7 @@ async def serve(options: ServeOptions) -> None:
                 access_log=options.verbose,
                 timeout_graceful_shutdown=options.drain,
                 server_header=False,
-                http=HeadTimeoutProtocol,
+                http=TimeoutProtocol,
                 h11_max_incomplete_event_size=64 << 10,
             )
             try:
