@@ -165,7 +165,7 @@ class PendingGeneration:
         self._guessed = self._guessed or wrong or bool(chunk.text and not chunk.tokens)
 
     def _end_in(self, chunk: Chunk) -> int:
-        """Where a server that ignores `stop` went on behind an end marker; -1: nowhere.
+        """Where a server that ignores `stop` continued behind an end marker; -1: nowhere.
 
         In ids, and where the tokens are known, the name of a marker is a text like any other.
         """
