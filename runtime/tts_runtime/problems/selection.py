@@ -95,8 +95,8 @@ def _holds(fields: Mapping[str, Any], name: str, relation: str, operand: str) ->
     if name not in fields or fields[name] is None:
         return False
     # `Level 5` in a field `level` is level 5.
-    label = re.compile(rf"{re.escape(name)}\s+(?=\S)", re.IGNORECASE)
-    value, operand = (label.sub("", text.strip(), 1) for text in (str(fields[name]), operand))
+    label = re.compile(rf"\A{re.escape(name)}\s+(?=\S)", re.IGNORECASE)
+    value, operand = (label.sub("", text.strip()) for text in (str(fields[name]), operand))
     left, right = _number(value), _number(operand)
     if left is not None and right is not None:
         return _COMPARE[relation](left, right)
@@ -105,8 +105,10 @@ def _holds(fields: Mapping[str, Any], name: str, relation: str, operand: str) ->
     raise SelectionError(f"--where: `{name}` is `{value}`: only numbers can be less or greater")
 
 
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+def _number(text: str) -> int | float | None:
+    for kind in (int, float):  # whole numbers of any length are compared exactly
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return None
