@@ -13,6 +13,8 @@ from threading import Thread
 
 import pytest
 
+import tts_runtime
+from tests.support.runs import plan_of
 from tts_runtime.record.reader import open_run
 from tts_runtime.report import serve
 from tts_runtime.report.serve import Live, server
@@ -108,3 +110,25 @@ def test_a_run_that_grows_is_followed(
             file.write(b"".join(lines[1:]))
         assert get(connection, "/data/state.json")[1] != state
         assert answered(connection) == 4
+
+
+def test_what_a_run_took_is_there_once_it_has_ended(tmp_path: Path) -> None:
+    """Its summary comes after the last answer; of a session that was killed there is none."""
+    out = tmp_path / "run"
+    settings = tts_runtime.Settings(policies={"policy": "sim"}, out=out)
+    tts_runtime.run(plan_of("return sample 1"), ["1 + 1", "2 + 2"], settings=settings)
+    record = open_run(out).strategy()
+    summary, answers = record.folder / "summary.json", record.folder / "answers.jsonl"
+    written, first = summary.read_bytes(), answers.read_bytes().splitlines(keepends=True)[0]
+    summary.unlink()
+    study = Study([out])
+    study.update()
+    [entry] = study.entries
+    assert (entry.mean("seconds"), study.version) == (None, 1)
+    summary.write_bytes(written)
+    study.update()
+    seconds = json.loads(written)["wall_s"] / 2
+    assert (entry.mean("seconds"), study.version) == (seconds, 2)
+    answers.write_bytes(first)
+    study.update()
+    assert (entry.mean("seconds"), study.version) == (seconds, 3)

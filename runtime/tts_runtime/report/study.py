@@ -45,6 +45,7 @@ class Entry:
         base: The strategy's name without values of a sweep.
         parameters: Of the plan that ran.
         run: Name of the run's directory.
+        seconds: Wall time per answer, of a run of this strategy alone that has ended.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Entry:
     record: StrategyRecord = field(repr=False)
     index: RecordIndex = field(repr=False)
     tally: RewardTally = field(repr=False)
-    wall_s: float | None = None
+    seconds: float | None = None
     trials: dict[Trial, GradedTrial] = field(default_factory=dict, repr=False)
     reliability: Reliability = field(default_factory=Reliability, repr=False)
     restarts: int = 0
@@ -64,9 +65,7 @@ class Entry:
     def mean(self, cost: str) -> float | None:
         """A cost per answer, over those that did not fail; `flops` may be unknown."""
         if cost == "seconds":
-            return (
-                None if self.wall_s is None or not self.trials else self.wall_s / len(self.trials)
-            )
+            return self.seconds
         trials = [each for each in self.trials.values() if not each.failed]
         if cost == "flops":
             values = [each.flops for each in trials]
@@ -127,7 +126,7 @@ class Study:
                 if tree is not None:
                     entry.tally.add(tree)
                     reader(entry, tree)
-        changed |= bool(fresh)
+        changed |= self._read_seconds() or bool(fresh)
         self.version += changed
         return changed
 
@@ -180,8 +179,6 @@ class Study:
             entry.tally = RewardTally(entry.scorers)
         if not fresh:
             return []
-        alone = len(self.runs[entry.run].strategies) == 1
-        entry.wall_s = _seconds(entry.record) if alone else None
         entry.waiting = {key: None for key in fresh if key[0] not in entry.record.problems}
         trials = []
         for key in fresh:
@@ -195,6 +192,14 @@ class Study:
             self.places.setdefault(key, len(self.places))
             trials.append(key)
         return trials
+
+    def _read_seconds(self) -> bool:
+        """Reads times per answer, which a run writes after its last answer; whether any changed."""
+        alone = [entry for entry in self.entries if len(self.runs[entry.run].strategies) == 1]
+        before = [entry.seconds for entry in alone]
+        for entry in alone:
+            entry.seconds = _seconds(entry.record)
+        return before != [entry.seconds for entry in alone]
 
     def pass_rates(self) -> dict[str, float]:
         """Of each problem, the share of independent samples that are right: of the strategy that
@@ -286,11 +291,12 @@ def _state(path: Path) -> object:
 
 
 def _seconds(record: StrategyRecord) -> float | None:
-    """The wall time of a run, which only its summary has."""
+    """The wall time of a run per answer, which only its summary has: of the answers that it had
+    then, as a session that was killed may have added some."""
     try:
         value: Any = loads(read_written(record.folder / SUMMARY, MAX_PLAN_BYTES))
-        return float(value["wall_s"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return float(value["wall_s"]) / int(value["trials"])
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
         return None
 
 
