@@ -232,17 +232,21 @@ def test_bars_without_a_place_have_no_column_of_it() -> None:
 
 
 def test_groups_by_difficulty() -> None:
-    rates = grouping(problems("pass_rate", 0.51, "0.5", 0.11, 0.1, None, "none"), {})
+    rates = grouping(problems("pass_rate", 0.51, "0.5", 0.11, 0.1, None, "none", 0, 1, 2), {})
     assert rates is not None
     assert rates.names == ["easy", "medium", "hard"]
-    assert rates.of == {"0": "easy", "1": "medium", "2": "medium", "3": "hard"}
+    groups = ("easy", "medium", "medium", "hard", None, None, "hard", "easy", None)
+    assert rates.of == {str(at): group for at, group in enumerate(groups) if group}
     levels = grouping(problems("level", 5, "Level 1", 10), {})
     assert levels is not None
     assert list(levels.names) == ["Level 1", "level 5", "level 10"]
-    words = grouping(problems("difficulty", "hard", "easy"), {})
+    words = grouping(problems("difficulty", "hard", "easy", "other", "Medium", None), {})
     assert words is not None
-    assert list(words.names) == ["easy", "hard"]
-    assert grouping(problems("level", *range(50)), {}) is None
+    assert list(words.names) == ["easy", "Medium", "hard", "other"]
+    assert "4" not in words.of
+    for count in (1, 2, 8, 9, 50):
+        drawn = grouping(problems("level", *range(count)), {})
+        assert len(drawn.names if drawn else ()) == (count if 2 <= count <= 8 else 0)
     assert grouping(problems("other", 1), {}) is None
     measured = grouping(problems("other", 1, 2), {"0": 0.9, "1": 0.0})
     assert measured is not None

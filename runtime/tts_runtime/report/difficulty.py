@@ -46,9 +46,8 @@ def grouping(problems: Mapping[str, Problem], measured: Mapping[str, float]) -> 
         if valid:
             return by_rate(valid, f"the problem set's {field}")
     for field in _LEVELS:
-        levels = {
-            id_: str(each.fields[field]) for id_, each in problems.items() if field in each.fields
-        }
+        written = {id_: each.fields.get(field) for id_, each in problems.items()}
+        levels = {id_: str(level) for id_, level in written.items() if level is not None}
         names = sorted(set(levels.values()), key=_order)
         if 2 <= len(names) <= _MOST:
             of = {id_: _level(field, level) for id_, level in levels.items()}
