@@ -134,6 +134,7 @@ def test_what_is_replayed_can_be_replayed_again(tmp_path: Path) -> None:
         ({}, {"n": 5}, "5 samples, and the record has at most 4"),
         ({"scores": None}, {"strategy": "best_of_n", "n": 2}, "name the scorer that best_of_n"),
         ({"scores": [[0.5]] * 4}, {"strategy": "best_of_n", "n": 2}, "1 scores for a text of 2"),
+        ({"scores": [[10**400]] * 4}, {"strategy": "best_of_n", "n": 2}, "1 scores for a text"),
         ({"completions": ["a"]}, {"n": 1}, "`scores` must have one entry per completion (1)"),
         ({"completions": []}, {"n": 1}, "must be a list of texts, not empty"),
         ({"completions": "a"}, {"n": 1}, "no list `completions`"),
@@ -210,6 +211,11 @@ def test_one_number_per_solution_stands_for_its_mean(
         ('{"records": []}', "its `records` are empty"),
         ('{"records": [{"problem_id": "a", "traces": [{"text": "x"}]}]}', "number of its `tokens`"),
         ('{"records": [{"traces": []}]}', "without an id"),
+        (
+            '{"records": [{"problem_id": "a", "traces": [{"text": "x", "tokens": 1}]}], '
+            '"meta": {"parts": null, "max_tokens": "23"}}',
+            "`max_tokens` of its `meta` cannot be '23'",
+        ),
         ("{", "not JSON"),
         ('{"problem": "1", "completions": ["a"]', "not JSON"),
     ],

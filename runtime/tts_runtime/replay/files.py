@@ -7,14 +7,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from tts_lang.readers import parse_json
+from tts_lang.values import LARGEST
 from tts_runtime.binding import Binding, Defaults
 from tts_runtime.engines.base import EngineError, Finish
 from tts_runtime.problems.fields import FieldNames, problem_of
@@ -171,7 +171,7 @@ def _number(value: object) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadRowError(f"a score must be a number, found {value!r:.40}")
-    return float(value) if isfinite(value) else None
+    return float(value) if abs(value) <= LARGEST else None
 
 
 # ------------------------------------------------------------------------------ crucible
@@ -188,23 +188,31 @@ def _recording(path: Path, value: dict[str, Any]) -> SampleFile:
         )
     meta = value.get("meta")
     about = [meta] if isinstance(meta, dict) else []
-    about += [part for part in about[0].get("parts", ()) if isinstance(part, dict)] if about else []
+    parts = about[0].get("parts") if about else None
+    about += [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
-    def stated(*names: str) -> Any:
+    def stated(fits: Callable[[Any], bool], *names: str) -> Any:
         """The value that the file or all its parts state."""
         values = [each[name] for each in about for name in names if each.get(name) is not None]
+        wrong = next((each for each in values if not fits(each)), None)
+        if wrong is not None:
+            raise BadRowError(f"`{names[0]}` of its `meta` cannot be {wrong!r:.40}")
         return values[0] if values and all(each == values[0] for each in values) else None
 
-    seed = stated("seed")
+    seed = stated(lambda _: True, "seed")
     return SampleFile(
         path,
         [_recorded(record) for record in records],
         seed if isinstance(seed, int) else None,
-        stated("model", "policy"),
-        stated("temperature"),
-        stated("max_tokens"),
-        stated("prm_aggregate"),
+        stated(_text, "model", "policy"),
+        stated(lambda each: isinstance(each, int | float) and each >= 0, "temperature"),
+        stated(_positive, "max_tokens"),
+        stated(_text, "prm_aggregate"),
     )
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _recorded(record: object) -> RecordedProblem:
