@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tts_runtime
+from tests.support.runs import plan_of
 from tts_runtime.problems import Problem
 from tts_runtime.problems.model import Trial
+from tts_runtime.record.files import DirectoryError
 from tts_runtime.report.charts import Axis, bars, curves
 from tts_runtime.report.difficulty import grouping
 from tts_runtime.report.figures import _calibration, _groups, _lengths, comparisons, figures
 from tts_runtime.report.page import baseline_of
 from tts_runtime.report.reward import MOST, ScoredCandidate, behaviour
-from tts_runtime.report.study import Study
+from tts_runtime.report.study import Scalar, Study
 from tts_runtime.report.theme import SERIES, config, dark_style
 from tts_runtime.runs.sweeps import swept
 from tts_runtime.stats.proportions import clustered_wilson
@@ -264,6 +269,69 @@ def two_sweeps(tmp_path_factory: pytest.TempPathFactory) -> Study:
     study = Study([out])
     study.update()
     return study
+
+
+@pytest.mark.parametrize(
+    ("parameters", "swept_over", "budget"),
+    [
+        ([{"n": 4, "reduce": "last"}] * 2, set(), None),
+        ([{"n": 4, "reduce": "last", "deep": True}, {"n": 4, "reduce": "min"}], set(), None),
+        ([{"n": 4, "deep": True}, {"n": 4, "deep": False}], set(), None),
+        ([{"depth": 2, "width": 3}, {"depth": 4, "width": 6}], {"depth", "width"}, "depth"),
+        ([{"top": 0.5, "heat": 3}, {"top": 0.7, "heat": 2}], {"top", "heat"}, "heat"),
+    ],
+)
+def test_an_axis_is_a_number_that_varies_within_a_strategy(
+    two_sweeps: Study,
+    parameters: list[Mapping[str, Scalar]],
+    swept_over: set[str],
+    budget: str | None,
+) -> None:
+    study = Study(two_sweeps.directories)
+    study.update()
+    other = next(each for each in study.entries if each.base == "majority")
+    study.entries = [*study.entries[:2], other]
+    for entry, values in zip(study.entries, [*parameters, {"n": 64}], strict=True):
+        entry.parameters = values
+    assert (study.swept(), study.budget) == (swept_over, budget)
+
+
+@pytest.mark.parametrize("places", [(0, 1), (1, 0)])
+def test_difficulty_is_measured_by_the_strategy_with_most_samples(
+    two_sweeps: Study, places: tuple[int, int]
+) -> None:
+    study = Study(two_sweeps.directories)
+    study.update()
+    for at, solved in zip(places, ({"0": (1, 2)}, {"0": (1, 4), "1": (0, 0)}), strict=True):
+        study.entries[at].tally.solved = solved
+    assert study.pass_rates() == {"0": 0.25}
+
+
+@pytest.mark.parametrize(("text", "gold"), [("7 + 1", "1"), ("0 + 1", "2")])
+def test_runs_of_other_problems_are_refused(
+    two_sweeps: Study, tmp_path: Path, text: str, gold: str
+) -> None:
+    settings = tts_runtime.Settings(policies={"policy": "sim"}, out=tmp_path / "other")
+    tts_runtime.run(plan_of("return sample 1"), [Problem("0", text, gold)], settings=settings)
+    with pytest.raises(DirectoryError, match=r"problem '0' of .*other is another one than in"):
+        Study([*two_sweeps.directories, tmp_path / "other"]).update()
+
+
+def test_a_run_that_goes_on_has_its_strategies_once(two_sweeps: Study, tmp_path: Path) -> None:
+    """Also runs whose folders have one name, and beside it another."""
+    copies = [tmp_path / name / "run" for name in ("a/b", "c/b", "b")]
+    for copy in copies:
+        shutil.copytree(two_sweeps.directories[0], copy)
+    study = Study(copies)
+    study.update()
+    assert list(study.runs) == ["run", "b/run", f"{tmp_path.name}/b/run"]
+    names = [entry.name for entry in study.entries]
+    manifest = (copies[0] / "run.json").read_bytes()
+    (copies[0] / "run.json").unlink()
+    (copies[0] / "run.json").write_bytes(manifest)
+    assert study.update()
+    assert [entry.name for entry in study.entries] == names
+    assert not study.update()
 
 
 @pytest.mark.parametrize(
