@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.tts_run import SIM, Command
-from tts_runtime.runs.sweeps import _read, swept
+from tts_lang.diagnostics import DiagnosticError
+from tts_runtime.runs.sweeps import SweepError, _read, swept
 
 
 def test_one_json_object_per_strategy(tts_run: Command) -> None:
@@ -153,17 +154,19 @@ def test_a_sweep_has_a_row_for_each_value_and_draws_as_the_largest(tts_run: Comm
 
 
 def test_a_sweep_says_where_it_does_not_nest(tts_run: Command) -> None:
-    body = "    few = sample n\n    more = sample 2\n    return vote (few + more)\n"
+    body = "    few = sample n\n    more = sample n + 1\n    return vote (few + more)\n"
     Path("twice.tts").write_text(f"strategy twice(n = 2):\n{body}")
     code, _, err = tts_run("twice.tts", *SIM, "--sweep", "n=1,2")
     assert code == 0
     assert "twice.tts:3:12: other children at each value" in err
-    assert "nothing is shared there, 4 calls a problem at most where 2 would do" in err
+    assert "nothing is shared there, 5 calls a problem at most where 3 would do" in err
 
 
 @pytest.mark.parametrize(
     ("sweep", "values"),
     [
+        ("n=4", [4]),
+        ("n=3..3", [3]),
         ("n=1..4", [1, 2, 3, 4]),
         ("n=1,2,...,8", [1, 2, 4, 8]),
         ("n=1,2,4,...,8", [1, 2, 4, 8]),
@@ -174,7 +177,9 @@ def test_a_sweep_says_where_it_does_not_nest(tts_run: Command) -> None:
 def test_values_of_a_sweep_may_be_a_range(tts_run: Command, sweep: str, values: list[int]) -> None:
     code, out, _ = tts_run("majority", *SIM, "--json", "--sweep", sweep)
     assert code == 0
-    assert [json.loads(line)["params"]["n"] for line in out.splitlines()] == values
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["params"]["n"] for row in rows] == values
+    assert [row["strategy"] for row in rows] == [f"majority[n={value}]" for value in values]
 
 
 def test_each_strategy_takes_the_sweeps_of_its_parameters(tts_run: Command) -> None:
@@ -202,6 +207,7 @@ def test_each_strategy_takes_the_sweeps_of_its_parameters(tts_run: Command) -> N
     "sweep",
     [
         *("n", "n=", "n=1,,2", "n=1,1", "n=a..b", "n=1,...,4", "n=2,4,...,7", "n=4,2,...,1"),
+        "n=4,4,...,8",
         *("n=3..1", "n=1..20000", "n=1,2,...,20000", "n=1..1000000000"),
     ],
 )
@@ -218,10 +224,27 @@ def test_sweeps_that_cannot_be_read(tts_run: Command, sweep: str) -> None:
         ('f(g(1,2),"),\\",(",3),h', ['f(g(1,2),"),\\",(",3)', "h"]),
         (':(,:),"a,b"', [":(", ":)", '"a', 'b"']),
         ("f(1,2", ["f(1", "2"]),
+        ("0,2,...,6", ["0", "2", "4", "6"]),
     ],
 )
-def test_values_of_a_sweep_may_have_arguments(listed: str, values: list[str]) -> None:
+def test_values_of_a_sweep_are_read(listed: str, values: list[str]) -> None:
     assert _read(f"x={listed}") == ("x", values)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sweeps", "said"),
+    [
+        ({"n": "3"}, ["n=1,2"], "`n` has a value twice, or is in --set too"),
+        ({}, ["n=1,2", "n=4"], "`n` has a value twice, or is in --set too"),
+        ({"widht": "3"}, ["n=1,2"], "widht"),
+        ({"n": "3"}, ["widht=1,2"], "widht"),
+    ],
+)
+def test_a_parameter_is_there_and_has_one_value(
+    parameters: dict[str, str], sweeps: list[str], said: str
+) -> None:
+    with pytest.raises((SweepError, DiagnosticError), match=said):
+        swept(["majority", "greedy"], parameters, sweeps)
 
 
 def test_calls_are_swept_over() -> None:

@@ -103,7 +103,7 @@ def _read(sweep: str) -> tuple[str, list[str]]:
     """The parameter of a `--sweep`, and its values."""
     name, _, listed = (part.strip() for part in sweep.partition("="))
     values = _parts(listed)
-    if not name.isidentifier() or not values or not all(values):
+    if not name.isidentifier() or not all(values):
         raise SweepError(f"--sweep {sweep}: expected NAME=VALUE,VALUE,..., such as n=1,2,4")
     if len(values) == 1 and ".." in values[0]:
         low, high = _whole(sweep, values[0].split("..", 1))
