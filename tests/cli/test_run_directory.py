@@ -354,6 +354,22 @@ def test_a_problem_that_no_reader_would_take_is_refused_before_the_run(
         assert (ended, "problem 'row-2' has 1 MiB or more" in err) == (code, code == 2), err
 
 
+def test_flops_are_those_of_policies_and_scorers(tts_run: Command) -> None:
+    command = ("best_of_n", "greedy", "--set", "n=3", *SIM, "--scorer", "prm=sim", "--out", "run")
+    work = []
+    for session in range(3):  # the second and the third read what has finished
+        assumed = "params=100" if session == 2 else "params=100,prm_params=7"
+        _, out, _ = tts_run(*command, "--json", "--assume", assumed)
+        best, greedy = (json.loads(line) for line in out.splitlines())
+        policy = [2 * 100 * (row["policy_tokens"] + row["prompt_tokens"]) for row in (best, greedy)]
+        scorer = 2 * 7 * best["scorer_tokens"]
+        assert greedy["flops"] == policy[1]
+        assert best["flops"] == (None if session == 2 else policy[0] + scorer)
+        assert min(*policy, scorer) > 0
+        work.append((best["wall_s"], best["engines"]))
+    assert work == work[:1] * 3  # of the first session, as nothing was drawn later
+
+
 def test_flops_of_a_finished_run_follow_what_is_assumed(tts_run: Command) -> None:
     def rows(*assumed: str) -> list[Any]:
         _, out, _ = tts_run(*BOTH, "--out", "run", "--json", *assumed)
