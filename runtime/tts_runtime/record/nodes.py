@@ -231,14 +231,13 @@ def recorded(lines: Iterable[Mapping[str, Any]]) -> list[CandidateRecord]:
     return list(made.values())
 
 
-def records(batch: NodeBatch, before: dict[int, CandidateRecord]) -> list[CandidateRecord]:
-    """The candidates of a line; they join `before`, the problem's earlier ones by number.
+def records(batch: NodeBatch, before: dict[int, CandidateRecord]) -> None:
+    """Adds the candidates of a line to `before`, the problem's earlier ones by number.
 
     Raises:
         ValueError: Lists of different lengths, or a parent that is not there.
     """
     count = batch.count
-    found: list[CandidateRecord] = []
 
     def column(value: Any) -> Sequence[Any]:
         if not isinstance(value, list):
@@ -267,7 +266,7 @@ def records(batch: NodeBatch, before: dict[int, CandidateRecord]) -> list[Candid
             root = row["root"] or None
         tokens = row["tokens"] + (own.tokens if own else 0)
         ids = row["tokens"] + row["forced"] + (own.ids if own else 0)
-        record = CandidateRecord(
+        before[uid] = CandidateRecord(
             uid,
             parent_uid,
             root,
@@ -300,9 +299,6 @@ def records(batch: NodeBatch, before: dict[int, CandidateRecord]) -> list[Candid
             _numbers_at(batch.logprobs, at),
             None if batch.prompt_ids is None or continued else tuple(batch.prompt_ids),
         )
-        found.append(record)
-        before[uid] = record
-    return found
 
 
 _COLUMNS: Final = (
