@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,10 +12,22 @@ from hypothesis import strategies as st
 from tts_lang.explain.units import rounded
 from tts_runtime.cli.report import print_table
 from tts_runtime.cli.tables import DROPPED, percent, run_line, table
+from tts_runtime.engines.base import Exactness
 from tts_runtime.executor import Work
 from tts_runtime.problems.model import Trial
+from tts_runtime.reliability import Reliability
 from tts_runtime.report.estimates import share
-from tts_runtime.runs.results import Answer, Result, Results, Summary
+from tts_runtime.runs.results import (
+    COSTS,
+    Answer,
+    Result,
+    Results,
+    RunInfo,
+    Summary,
+    named_in,
+    summary_of,
+)
+from tts_runtime.stats.proportions import clustered_wilson
 
 SWEEP = [f"beam_search[n={n},width={width}]" for n in (64, 256) for width in (4, 16)]
 
@@ -46,6 +59,52 @@ def summary(strategy: str, tokens: int = 211_657_892, **given: object) -> Summar
         **given,
     }
     return Summary.model_validate(fields)
+
+
+def test_a_summary_adds_up_its_answers() -> None:
+    def answer(id_: str, seed: int, right: bool | None, tokens: int, **given: Any) -> Answer:
+        costs = {name: tokens + at for at, name in enumerate(COSTS)}
+        cut = Reliability(candidates=2, cut=1, failed={"lost": tokens})
+        fields = {"answer": "2", "flops": 10 * tokens, **costs, **given}
+        return Answer(id=id_, seed=seed, correct=right, reliability=cut, **fields)
+
+    def whole(answers: list[Answer]) -> Summary:
+        return summary_of(
+            answers,
+            strategy="s",
+            params={},
+            wall_s=2.5,
+            engines=Work(policy_calls=3),
+            info=RunInfo(Exactness.NONE, {"policy": "sim"}, {}, "arith", ("math", "code")),
+        )
+
+    failed = [Answer(id="c", seed=seed, error="lost") for seed in (0, 1)]
+    answers = [
+        answer("a", 4, True, 100),
+        answer("a", 0, True, 200),
+        answer("b", 0, False, 400),
+        answer("b", 4, None, 800, answer=None),
+        *failed,
+    ]
+    added = whole(answers)
+    assert (added.problems, added.trials, added.answered, added.failed) == (3, 6, 3, 2)
+    assert (added.correct, added.accuracy) == (2, 2 / 3)
+    assert (added.accuracy_low, added.accuracy_high) == clustered_wilson([(2, 2), (0, 1), (0, 0)])
+    assert [getattr(added, name) for name in COSTS] == [1500, 1504, 1508, 1512, 1516]
+    assert (added.flops, added.seeds) == (15_000, [0, 1, 4])
+    assert added.reliability == Reliability(candidates=8, cut=4, failed={"lost": 1500})
+    assert (added.wall_s, added.engines, added.exact) == (2.5, Work(policy_calls=3), False)
+    assert whole([*answers, answer("d", 0, True, 1, flops=None)]).flops is None
+    lost = whole(failed)
+    assert (lost.accuracy, lost.accuracy_low, lost.accuracy_high, lost.flops) == (*[None] * 3, 0)
+
+
+def test_the_footer_names_engines_and_graders_of_all_strategies() -> None:
+    first = summary("a", policies={"policy": "sim"}, problem_set="arith", seeds=[0, 1, 2])
+    second = summary("b", policies={"small": "m"}, scorers={"prm": "p"}, graders=("code",))
+    engines = "policy sim; small m; prm p"
+    assert named_in([first, second]) == f"{engines}; problems arith (200); seeds 0..2"
+    assert named_in([second]) == "small m; prm p; problems given (200); graded by code; seed 0"
 
 
 def rows(shown: str, first_column: int) -> list[str]:
