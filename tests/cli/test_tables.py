@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tts_runtime.executor import Work
 from tts_runtime.problems.model import Trial
 from tts_runtime.reliability import Reliability
 from tts_runtime.report.estimates import share
+from tts_runtime.runs.costs import RunMeter
 from tts_runtime.runs.results import (
     COSTS,
     Answer,
@@ -105,6 +107,18 @@ def test_the_footer_names_engines_and_graders_of_all_strategies() -> None:
     engines = "policy sim; small m; prm p"
     assert named_in([first, second]) == f"{engines}; problems arith (200); seeds 0..2"
     assert named_in([second]) == "small m; prm p; problems given (200); graded by code; seed 0"
+
+
+def test_a_meter_goes_on_from_earlier_sessions_and_counts_its_own() -> None:
+    """An engine may have run before, and have two names; sessions wrote one summary per strategy."""
+    engine: Any = SimpleNamespace(cancelled_tokens=70)
+    last = Work(policy_calls=5, cancelled_tokens=1)
+    earlier = [summary("a", wall_s=2, engines=Work(policy_calls=3)), None]
+    meter = RunMeter([*earlier, summary("b", wall_s=3, engines=last)], {"p": engine, "q": engine})
+    engine.cancelled_tokens = 100
+    meter.work.policy_calls = 20
+    assert meter.engines == Work(policy_calls=25, cancelled_tokens=31)
+    assert meter.wall_s == 3
 
 
 def rows(shown: str, first_column: int) -> list[str]:
