@@ -128,6 +128,16 @@ def test_shards_of_before_are_merged(tts_run: Command) -> None:
     assert merge_command(["parts", "--out", "merged"]) == 0
 
 
+def test_shards_killed_after_their_last_answer_are_merged(tts_run: Command) -> None:
+    sharded(tts_run, 2)
+    for path in Path("parts").glob("*/*/summary.json"):
+        path.unlink()
+    assert merge_command(["parts", "--out", "merged"]) == 0
+    assert not list(Path("merged").glob("*/summary.json"))
+    assert tts_run(*RUN, "--out", "merged")[0] == 0
+    assert list(Path("merged").glob("*/summary.json"))
+
+
 def test_what_lies_beside_the_merged_run_stays(
     tts_run: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,7 +110,7 @@ def test_the_footer_names_engines_and_graders_of_all_strategies() -> None:
 
 
 def test_a_meter_goes_on_from_earlier_sessions_and_counts_its_own() -> None:
-    """An engine may have run before, and have two names; sessions wrote one summary per strategy."""
+    """An engine may have run before, and have two names; each strategy has a summary."""
     engine: Any = SimpleNamespace(cancelled_tokens=70)
     last = Work(policy_calls=5, cancelled_tokens=1)
     earlier = [summary("a", wall_s=2, engines=Work(policy_calls=3)), None]

@@ -17,6 +17,7 @@ from tests.support.runs import plan_of
 from tts_runtime.problems import Problem
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.files import DirectoryError
+from tts_runtime.record.reader import open_run
 from tts_runtime.report.charts import Axis, bars, curves
 from tts_runtime.report.difficulty import grouping
 from tts_runtime.report.figures import _calibration, _groups, _lengths, comparisons, figures
@@ -305,6 +306,21 @@ def test_difficulty_is_measured_by_the_strategy_with_most_samples(
     for at, solved in zip(places, ({"0": (1, 2)}, {"0": (1, 4), "1": (0, 0)}), strict=True):
         study.entries[at].tally.solved = solved
     assert study.pass_rates() == {"0": 0.25}
+
+
+def test_difficulty_is_the_share_of_samples_that_are_right(tmp_path: Path) -> None:
+    plan = plan_of("p = sample 4", "score p by prm", "return best of p by last(prm)")
+    gold: str | None = None
+    for run in ("first", "second"):  # what the first returned is right in the second
+        settings = tts_runtime.Settings(
+            policies={"policy": "sim"}, scorers={"prm": "sim"}, out=tmp_path / run
+        )
+        [result] = tts_runtime.run(plan, [Problem("one", "1 + 1", gold)], settings=settings)
+        gold = result.answers[0].answer
+    nodes = open_run(tmp_path / "second").tree("one").nodes.values()
+    study = Study([tmp_path / "second"])
+    study.update(lambda _entry, _tree: None)
+    assert study.pass_rates() == {"one": [node.answer for node in nodes].count(gold) / 4}
 
 
 @pytest.mark.parametrize(("text", "gold"), [("7 + 1", "1"), ("0 + 1", "2")])
