@@ -246,6 +246,6 @@ def test_a_wrong_model_ends_with_code_2(serving: Server, tts_run: Command, tmp_p
     code, _, said = tts_run(*arguments, "--policy", f"openai:{serving.root}/v1#smi")
     assert code == 2
     assert "did you mean 'sim'?" in " ".join(said.split())
-    code, _, said = tts_run(*arguments, "--policy", f"openai:{serving.url}?token=x")
+    code, _, said = tts_run(*arguments, "--policy", f"openai:{serving.url}?speed=x")
     assert code == 2
-    assert "unknown option `token`" in " ".join(said.split())
+    assert "unknown option `speed`" in " ".join(said.split())
