@@ -7,7 +7,7 @@ a small YAML file beside the model, so that a strategy names none of them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -102,7 +102,9 @@ class Binding(BaseModel):
     )
     thinking: Thinking | None = None
     step_delimiter: str = Field(default="\n\n", min_length=1)
-    stop: tuple[str, ...] = Field(default=(), description="Tokens that end a solution")
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(), description="Tokens that end a solution"
+    )
     answer: tuple[str, ...] = Field(
         default=("\\boxed{}",), description="Explicit answer markers, {} for the answer"
     )

@@ -238,3 +238,11 @@ def test_asked_for_by_name_or_file(tmp_path: Path) -> None:
 def test_a_folder_without_a_binding_says_what_it_lacks(tmp_path: Path) -> None:
     with pytest.raises(BindingError, match=r"a model's folder needs a binding\.yaml"):
         load_binding(tmp_path / "binding.yaml")
+
+
+def test_an_end_marker_has_a_text(tmp_path: Path) -> None:
+    """An empty one would be found at the beginning of every text."""
+    file = tmp_path / "binding.yaml"
+    file.write_text("name: x\nprompt: '{message}'\ncontext: 64\nstop: ['<end>', '']\n")
+    with pytest.raises(BindingError, match=r"stop\.1"):
+        load_binding(file)
