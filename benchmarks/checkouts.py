@@ -1,7 +1,7 @@
 """Two checkouts side by side: tokens per second of the bundled models, or the executor's cost.
 
     git worktree add /tmp/before COMMIT
-    python benchmarks/checkouts.py /tmp/before . --cores 0 [--rounds 7] [--limit 8] [STRATEGY ...]
+    python benchmarks/checkouts.py /tmp/before . [STRATEGY ...] [--cores 0] [--n 16] [--rounds 7]
     python benchmarks/checkouts.py /tmp/before . --executor [--rounds 7] [--limit 40]
 
 Each checkout runs in a process of its own on the same cores, after a first run that is not counted.
@@ -33,9 +33,9 @@ os.sched_setaffinity(0, json.loads(sys.argv[1]))
 from tts_lang.compiler import compile_strategy
 from tts_runtime import Settings, load_problems, run
 from tts_runtime.problems import bundled_problems
-limit, names = json.loads(sys.argv[2])
+limit, names, n = json.loads(sys.argv[2])
 problems = load_problems(bundled_problems("test"), limit)
-plans = [compile_strategy(name, settings={"n": 16} if name != "greedy" else {}) for name in names]
+plans = [compile_strategy(name, settings={"n": n} if name != "greedy" else {}) for name in names]
 for line in sys.stdin:
     begin, cpu = time.perf_counter(), time.process_time()
     settings = Settings({"policy": "bundled"}, {"prm": "bundled"})
@@ -54,7 +54,7 @@ import inspect, json, os, sys
 from statistics import median
 os.sched_setaffinity(0, json.loads(sys.argv[1]))
 from benchmarks.executor_overhead import measure
-limit, _ = json.loads(sys.argv[2])
+limit, *_ = json.loads(sys.argv[2])
 ways = {"a selection every round": (True,), "row by row": (False,)}
 if "whole" in inspect.signature(measure).parameters:
     whole = {f"{name}, whole paths": (*way, True) for name, way in ways.items()}
@@ -83,11 +83,11 @@ class Checkout:
     """A process that runs a script with the code of one checkout, once for each line it is sent."""
 
     def __init__(
-        self, script: str, root: Path, cores: list[int], limit: int, strategies: list[str]
+        self, script: str, root: Path, cores: list[int], limit: int, strategies: list[str], n: int
     ) -> None:
         paths = os.pathsep.join([str(root), str(root / "runtime")])
         self._process = subprocess.Popen(
-            [sys.executable, "-c", script, json.dumps(cores), json.dumps([limit, strategies])],
+            [sys.executable, "-c", script, json.dumps(cores), json.dumps([limit, strategies, n])],
             env=os.environ | {"PYTHONPATH": paths},
             cwd=root,
             stdin=subprocess.PIPE,
@@ -164,6 +164,7 @@ def main() -> None:
     parser.add_argument("--executor", action="store_true", help="its cost, instead of the models'")
     parser.add_argument("--cores", default="0", help="core numbers, separated by commas")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--n", type=int, default=16, help="candidates of the strategies")
     parser.add_argument("--limit", type=int, help="problems (8; of the executor 40)")
     options = parser.parse_args()
     if options.executor and options.strategies:
@@ -173,7 +174,7 @@ def main() -> None:
     limit = options.limit or (40 if options.executor else 8)
     script = EXECUTOR if options.executor else MODELS
     roots = [options.before.resolve(), options.after.resolve()]
-    sides = [Checkout(script, root, cores, limit, strategies) for root in roots]
+    sides = [Checkout(script, root, cores, limit, strategies, options.n) for root in roots]
     if options.executor:
         executors(sides, options.rounds)
     else:
