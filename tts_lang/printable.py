@@ -11,11 +11,12 @@ _HIDDEN = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u206
 _OBEYED = re.compile(f"[{_HIDDEN}\ud800-\udfff]")
 _IN_LINE = re.compile(f"[\t\n{_HIDDEN}\ud800-\udfff]")
 #: A key where users write it though it is refused: as an option (`?api_key=...`), a member of JSON
-#: or YAML, in place of the name of its variable, or as the password of an address.
+#: or YAML, in place of the name of its variable, or as the password of an address. In
+#: `python:secret:f` it is the name of a module.
 _KEY = re.compile(
     r"""(
-    (?<![\w-])(?:(?:\w+[_-])?api[_-]?key|(?:access|auth|api|hf)[_-]?token|secret|password
-        |authorization|bearer)["']?\s*[=:]\s*["']?(?:bearer(?:\s+|%20))?
+    (?<![\w-])(?<!python:)(?:(?:\w+[_-])?api[_-]?key|(?:access|auth|api|hf)[_-]?token|secret
+        |password|authorization|bearer)["']?\s*[=:]\s*["']?(?:bearer(?:\s+|%20))?
     |[?&.](?-i:key|token)=
     |[?&.]key[_-]env=(?![a-z_]\w*(?:[^\w-]|$))
     )[^\s&#`"'}]+

@@ -20,6 +20,7 @@ from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.http.address import Key, find_key
 from tts_runtime.engines.openai.options import ServerOptions
 from tts_runtime.engines.openai.policy import OpenAIPolicy
+from tts_runtime.engines.options import parse_name
 
 KEY = 'sk-"private\\key"-0123456789'
 
@@ -193,3 +194,7 @@ def test_a_key_in_the_command_line_is_refused_and_not_shown(
     assert code == 2
     assert "?key_env=NAME" in " ".join(err.split())
     assert not shown(out + err)
+
+
+def test_a_module_may_be_called_like_a_key() -> None:
+    assert parse_name("python:secret:score").argument == "secret:score"
