@@ -1,10 +1,12 @@
 """What a run's record costs: processor time beside the executor's, and memory over many problems.
 
     python benchmarks/record_cost.py [--problems 500] [--candidates 16] [--steps 10]
+    python benchmarks/record_cost.py --bundled [--problems 60] [--candidates 16]
     python benchmarks/record_cost.py --memory [--problems 10000] [--candidates 64]
 
 The first runs the beam search of `executor_overhead.py`, on engines that answer at once, with and
-without a run directory, in turns; of processor and of wall time, the medians. The second runs it
+without a run directory, in turns; of processor and of wall time, the medians. The second does so
+with `beam_search` on the bundled models, for which the executor waits. The third runs the first
 with one step and many candidates into a directory, and prints the resident memory of this process
 at every tenth of the problems.
 """
@@ -22,7 +24,28 @@ import psutil
 import tts_runtime
 from benchmarks.executor_overhead import InstantPolicy, InstantScorer, calibration, plan
 from tts_lang.optimise import PASSES
+from tts_runtime.problems import bundled_problems
 from tts_runtime.runs.results import Answer
+
+
+def bundled_seconds(problems: int, candidates: int, out: Path | None) -> float:
+    """Processor time of a beam search on the bundled models."""
+    settings = tts_runtime.Settings({"policy": "bundled"}, {"prm": "bundled"}, out=out)
+    asked = tts_runtime.load_problems(bundled_problems("test"), problems)
+    start = process_time()
+    tts_runtime.run("beam_search", asked, settings=settings, parameters={"n": candidates})
+    return process_time() - start
+
+
+def compare_bundled(problems: int, candidates: int, repeat: int, folder: Path) -> None:
+    """Prints what a directory adds to that, of pairs in turns."""
+    bundled_seconds(problems, candidates, None)
+    ratios = [
+        bundled_seconds(problems, candidates, folder / str(number)) / plain - 1
+        for number in range(repeat)
+        for plain in (bundled_seconds(problems, candidates, None),)
+    ]
+    print(f"processor time: {median(ratios):+.0%} ({min(ratios):+.0%} to {max(ratios):+.0%})")
 
 
 def seconds(
@@ -74,11 +97,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--bundled", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.memory:
             many = options.problems or 10_000
             seconds(many, options.candidates or 64, 1, Path(folder) / "run", Memory(many))
+            return
+        if options.bundled:
+            problems, candidates = options.problems or 60, options.candidates or 16
+            compare_bundled(problems, candidates, options.repeat, Path(folder))
             return
         size = options.problems or 500, options.candidates or 16, options.steps
         seconds(*size, None)
