@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +26,13 @@ class Command:
         self._capture = capture
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        code = run_command(arguments)
+        asyncio_log = logging.getLogger("asyncio")
+        hook, level = sys.unraisablehook, asyncio_log.level
+        try:
+            code = run_command(arguments)
+        finally:  # an interrupted run is silent until its process ends: other tests are not
+            sys.unraisablehook = hook
+            asyncio_log.setLevel(level)
         out, err = self._capture.readouterr()
         return code, out, err
 
