@@ -37,11 +37,6 @@ def rounded(value: float, places: int = 1, sign: str = "") -> str:
     return f"{value + copysign(1e-9, value):{sign}.{places}f}"
 
 
-def chance(p: float) -> str:
-    """A p value: `<0.001`, `0.012`, `0.34`."""
-    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-
-
 def short(value: float | None) -> str:
     """At most five characters: `9999`, `16.4k`, `1.23M`; `inf` for a bound that does not exist."""
     if value is None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tts_lang.explain.units import chance, rounded, short
+from tts_lang.explain.units import rounded, short
 from tts_lang.printable import printable
 from tts_runtime.runs.results import Summary
-from tts_runtime.stats.paired import PairedComparison
+from tts_runtime.stats.paired import PairedComparison, p_shown
 
 #: The line below the table that explains its columns.
 CAPTION = (
@@ -71,7 +71,7 @@ def comparison_table(comparisons: Sequence[PairedComparison], width: int | None 
         ),
         TableColumn("95 % interval", [_points(each.low, each.high) for each in comparisons]),
         TableColumn("won lost", [f"{each.left_only} : {each.right_only}" for each in comparisons]),
-        TableColumn("p", [chance(each.adjusted) for each in comparisons]),
+        TableColumn("p", [p_shown(each.adjusted) for each in comparisons]),
         TableColumn("verdict", [each.verdict.value for each in comparisons]),
     ]
     names = [printable(each.left) for each in comparisons]

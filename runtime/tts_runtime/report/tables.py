@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tts_lang.explain.units import chance, rounded, short
+from tts_lang.explain.units import rounded, short
 from tts_lang.printable import printable
 from tts_runtime.report.difficulty import grouping
 from tts_runtime.report.estimates import share
 from tts_runtime.report.figures import comparisons
 from tts_runtime.report.study import Entry, Study
 from tts_runtime.runs.seeds import in_words
-from tts_runtime.stats.paired import PairedVerdict
+from tts_runtime.stats.paired import PairedVerdict, p_shown
 
 
 class Quantity(NamedTuple):
@@ -147,7 +147,7 @@ def _differences(study: Study, baseline: Entry) -> Iterator[StudyTable]:
                 100 * each.difference, sign="+", strong=each.verdict is not PairedVerdict.OPEN
             ),
             _interval(100 * each.low, 100 * each.high, 1, "+"),
-            Quantity(each.adjusted, chance(each.adjusted)),
+            Quantity(each.adjusted, p_shown(each.adjusted)),
         ]
         for each in compared
     ]

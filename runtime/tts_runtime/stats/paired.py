@@ -35,6 +35,11 @@ RESAMPLES: Final = 10_000
 _LEVEL: Final = 0.05
 
 
+def p_shown(p: float) -> str:
+    """A p value in a table: `<0.001`, `0.012`, `0.34`."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
 class Graded(Protocol):
     """An answer (`runs.results.Answer`), as far as it is compared."""
 
