@@ -148,6 +148,60 @@ def test_columns_are_choices_only_if_it_is_plain(
     assert (problem.text, problem.answer) == (text, answer)
 
 
+@pytest.mark.parametrize(
+    ("row", "text", "answer"),
+    [
+        ({"goal": "g", "sol1": "x", "sol2": "y", "label": 1}, "g\n\nA. x\nB. y", "B"),
+        ({"goal": "g", "sol1": "x", "sol2": "y", "label": "0"}, "g\n\nA. x\nB. y", "A"),
+        ({"goal": "g", "sol1": "x", "sol2": "y", "label": -1}, "g\n\nA. x\nB. y", None),
+        (
+            {"premise": "p.", "question": "cause", "choice1": "x", "choice2": "y", "label": 1},
+            "p.\nWhat was the cause?\n\nA. x\nB. y",
+            "B",
+        ),
+        (
+            {"premise": "p.", "question": "effect", "choice1": "x", "choice2": "y", "label": 0},
+            "p.\nWhat happened as a result?\n\nA. x\nB. y",
+            "A",
+        ),
+        (
+            {"context": "c.", "question": "q", "answerA": "x", "answerB": "y", "answerC": "z"}
+            | {"label": "1"},
+            "c.\nq\n\nA. x\nB. y\nC. z",
+            "A",
+        ),
+        (
+            {"context": "c.", "question": "q", "answerA": "x", "answerB": "y", "answerC": "z"}
+            | {"label": "C"},
+            "c.\nq\n\nA. x\nB. y\nC. z",
+            "C",
+        ),
+        (
+            {"question": "q", "options": ["x", "y", "z"], "answer_index": 1},
+            "q\n\nA. x\nB. y\nC. z",
+            "B",
+        ),
+    ],
+)
+def test_labels_of_published_sets(row: dict[str, Any], text: str, answer: str | None) -> None:
+    """PIQA's and COPA's count from 0 although the columns do from 1, those of Social IQa from 1."""
+    problem = one(row)
+    assert (problem.text, problem.answer, problem.grader) == (text, answer, "choice")
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [{"choices": ["right", "x", "y"], "labels": [1, 0, 0]}, {"right": 1, "x": 0, "y": 0}],
+)
+def test_choices_with_the_right_one_first_are_shuffled(targets: dict[str, Any]) -> None:
+    """TruthfulQA, as the hub has it and as its authors do."""
+    rows = [{"question": f"Which {n}?", "mc1_targets": targets} for n in range(12)]
+    problems = [one(row) for row in rows]
+    assert all(f"\n{problem.answer}. right" in problem.text for problem in problems)
+    assert {problem.answer for problem in problems} == set("ABC")
+    assert "mc1_targets" not in problems[0].fields
+
+
 @pytest.mark.parametrize("gold", [{"cop": 2}, {"cop": "2"}, {"cop": 2.0}, {"answer": "2"}])
 def test_an_index_behind_the_last_column_is_refused(gold: dict[str, Any]) -> None:
     with pytest.raises(ProblemFileError, match="is 2, but an index of 2 choices counts from 0 to"):

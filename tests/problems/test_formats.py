@@ -258,7 +258,7 @@ def test_bad_tables(text: str, said: str, tmp_path: Path) -> None:
     assert said in str(caught.value)
 
 
-def one(row: dict[str, Any], folder: Path, names: FieldNames | None = None) -> Problem:
+def one(row: object, folder: Path, names: FieldNames | None = None) -> Problem:
     path = folder / "one.jsonl"
     path.write_text(json.dumps(row))
     [problem] = load_problems(path, names=names)
@@ -327,9 +327,18 @@ ASKED = [{"role": "user", "content": "q"}]
         ({"messages": [*ASKED, {"role": "assistant", "content": "so 4"}]}, None),
         ({"messages": [*ASKED, {"role": "assistant", "content": "#### 4"}], "answer": "5"}, "5"),
         ({"problem": "", "question": "q", "answer": "4"}, "4"),
+        ({"question": "q", "answer": "Die Antwort ist 11.", "answer_number": 11}, "11"),
+        (
+            [
+                {"from": "human", "value": "q"},
+                {"from": "assistant", "ground_truth": {"value": "4"}},
+            ],
+            "4",
+        ),
+        ({"Problem_1": {"question": "q", "answer": "4", "label": "A1"}}, "4"),
     ],
 )
-def test_names_that_data_sets_use(row: dict[str, Any], wanted: str | None, tmp_path: Path) -> None:
+def test_names_that_data_sets_use(row: object, wanted: str | None, tmp_path: Path) -> None:
     problem = one(row, tmp_path)
     assert (problem.text, problem.answer) == ("q", wanted)
 
@@ -415,7 +424,7 @@ def test_blank_rows_of_a_spreadsheet_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_the_parts_of_an_answer_that_is_an_object_are_named(tmp_path: Path) -> None:
-    row = {"question": "q", "answer": {"value": "5", "aliases": ["five"]}}
+    row = {"question": "q", "answer": {"aliases": ["five"], "value": "5"}}
     with pytest.raises(ProblemFileError, match=r"`--fields answer=answer\.value`"):
         one(row, tmp_path)
     assert one(row, tmp_path, field_names(["answer=answer.value"])).answer == "5"

@@ -39,7 +39,14 @@ _ROLES: Final = {"developer": "system", "human": "user", "gpt": "assistant"}
 #: Texts in brackets, as Python and JSON write them, with a comma between two.
 _LIST: Final = re.compile(rf"\s*\[\s*{QUOTED}(?:\s*,\s*{QUOTED})*\s*\]\s*")
 #: Where rows with choices have the gold answer, if in no field of an answer.
-_GOLD_CHOICE: Final = ("correct", "label", "cop", "answer_idx", "correct_option")
+_GOLD_CHOICE: Final = (
+    "correct",
+    "label",
+    "cop",
+    "answer_idx",
+    "answer_index",
+    "correct_option",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,7 @@ class FieldNames:
         "sentence",
     )
     answer: tuple[str, ...] = (
+        "answer_number",  # of MGSM, beside an `answer` in words
         "answer",
         "final_answer",
         "extracted_groundtruth",
@@ -85,7 +93,6 @@ class FieldNames:
         "gt_answer",
         "ground_truth",
         "ground_truth_answer",
-        "answer_number",
         "expected_answer",
         "expected",
         "correct_answer",
@@ -211,7 +218,7 @@ def is_problem(value: Mapping[str, Any], names: FieldNames) -> bool:
     name = _first_field(value, names.text)
     text = None if name is None else value[name]
     if isinstance(text, list):
-        return bool(text) and all(isinstance(each, dict) and _is_message(each) for each in text)
+        return is_chat(text)
     if name is None or not isinstance(text, str) or not text.strip():
         return False
     plain = _is_chosen(names, "text") or plain_name(name) in names.text[:2]
@@ -308,8 +315,20 @@ def _text(value: object, name: str) -> tuple[str, Messages, str | None]:
     return value, (), None
 
 
-def _is_message(value: Mapping[str, Any]) -> bool:
-    return "role" in value or ("from" in value and "value" in value)
+def is_chat(value: object) -> bool:
+    """Whether a value is the messages of a chat; ORZ's last one has a `ground_truth` only."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(
+            isinstance(each, dict)
+            and (
+                "role" in each
+                or ("from" in each and not {"value", "ground_truth"}.isdisjoint(each))
+            )
+            for each in value
+        )
+    )
 
 
 def _message(value: object, name: str) -> tuple[str, str]:
@@ -363,7 +382,8 @@ def _answer(value: object, name: str) -> str | None:
         parts = [_answer(each, name) for each in value]
         return ", ".join(part for part in parts if part) or None
     if not isinstance(value, str):
-        part = next(iter(value), None) if isinstance(value, Mapping) else None
+        parts = list(value) if isinstance(value, Mapping) else []
+        part = "value" if "value" in parts else next(iter(parts), None)
         hint = (
             "" if part is None else f"; one of its parts may be it: `--fields answer={name}.{part}`"
         )

@@ -10,7 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from hashlib import sha256
 from random import Random
-from typing import Any, Final
+from string import ascii_uppercase
+from typing import Any, ClassVar, Final
 
 
 class Layout(ABC):
@@ -42,17 +43,65 @@ class _Gpqa(Layout):
         )
 
     def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        right = row[self._RIGHT].strip()
-        choices = [right, *(row[name].strip() for name in self._WRONG)]
-        order = list(range(len(choices)))
-        Random(sha256(row["Question"].encode("utf-8", "replace")).digest()).shuffle(order)
+        choices = [row[name].strip() for name in (self._RIGHT, *self._WRONG)]
         hidden = {"Question", self._RIGHT, *self._WRONG}
         return {
             **{name: value for name, value in row.items() if name not in hidden},
             "problem": row["Question"].strip(),
-            "choices": [choices[place] for place in order],
-            "answer": "ABCD"[order.index(0)],
+            **_shuffled(row["Question"], choices, 0),
         }
+
+
+class _TruthfulQa(Layout):
+    """TruthfulQA (Lin et al. 2022) with one right choice, MC1, which stands first: shuffled."""
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        return isinstance(row.get("question"), str) and self._targets(row) is not None
+
+    def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        choices, right = self._targets(row) or ([], 0)
+        rest = {name: value for name, value in row.items() if name != "mc1_targets"}
+        return {**rest, **_shuffled(row["question"], choices, right)}
+
+    def _targets(self, row: Mapping[str, Any]) -> tuple[list[str], int] | None:
+        """The choices and the place of the right one: of two lists, or each with its label."""
+        targets = row.get("mc1_targets")
+        if not isinstance(targets, Mapping):
+            return None
+        choices, labels = targets.get("choices"), targets.get("labels")
+        if not isinstance(choices, list) or not isinstance(labels, list):
+            choices, labels = list(targets), list(targets.values())
+        one_is_right = len(choices) == len(labels) and labels.count(1) == 1
+        return (list(map(str, choices)), labels.index(1)) if one_is_right else None
+
+
+class _OfTwo(Layout):
+    """PIQA (Bisk et al. 2020) and COPA (Roemmele et al. 2011): the columns of the two choices are
+    numbered from 1, but their label counts from 0."""
+
+    _COLUMNS: ClassVar = {"goal": ("sol1", "sol2"), "premise": ("choice1", "choice2")}
+    _ASKED: ClassVar = {"cause": "What was the cause?", "effect": "What happened as a result?"}
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        return self._about(row) is not None
+
+    def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        about = self._about(row) or ""
+        question = self._ASKED.get(str(row.get("question")))
+        hidden = {about, "question", *self._COLUMNS[about]}
+        return {
+            **{name: value for name, value in row.items() if name not in hidden},
+            "problem": "\n".join(filter(None, (row[about].strip(), question))),
+            "choices": [row[name] for name in self._COLUMNS[about]],
+        }
+
+    def _about(self, row: Mapping[str, Any]) -> str | None:
+        """The field that the choices are about; None if the row is of neither set."""
+        for about, columns in self._COLUMNS.items():
+            if all(isinstance(row.get(name), str) for name in (about, *columns)):
+                asked = about == "goal" or row.get("question") in self._ASKED
+                return about if asked else None
+        return None
 
 
 class _HumanEval(Layout):
@@ -125,6 +174,51 @@ class _InTwoParts(Layout):
         return [*(name for name in before if row[name].strip() not in row[question]), question]
 
 
+class _SocialIqa(_InTwoParts):
+    """Social IQa (Sap et al. 2019): columns with letters, whose label is a number from 1."""
+
+    _CHOICES = ("answerA", "answerB", "answerC")
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        texts = all(isinstance(row.get(name), str) for name in self._CHOICES)
+        return texts and super().fits(row)
+
+    def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        labels = "ABC" if str(row.get("label", "A")).isalpha() else "123"
+        choices = dict(zip(labels, (row[name] for name in self._CHOICES), strict=True))
+        usual = super().as_usual(row)
+        rest = {name: value for name, value in usual.items() if name not in self._CHOICES}
+        return {**rest, "choices": choices}
+
+
+class _Orz(Layout):
+    """Open-Reasoner-Zero (Hu et al. 2025): a chat with the gold answer in place of its reply."""
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        return self._gold(row) is not None
+
+    def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        usual = {name: value for name, value in row.items() if name != "messages"}
+        return {**usual, "problem": row["messages"][:-1], "answer": self._gold(row)}
+
+    def _gold(self, row: Mapping[str, Any]) -> Any:
+        messages = row.get("messages")
+        reply = messages[-1] if isinstance(messages, list) and messages else None
+        gold = reply.get("ground_truth") if isinstance(reply, Mapping) else None
+        return gold.get("value") if isinstance(gold, Mapping) else None
+
+
+class _UnderItsName(Layout):
+    """MathOdyssey (Fang et al. 2024): an object whose only field is named after the problem."""
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        return len(row) == 1 and all(isinstance(value, Mapping) for value in row.values())
+
+    def as_usual(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        [(name, problem)] = row.items()
+        return {"id": name, **problem}
+
+
 class _Arc(Layout):
     """ARC (Clark et al. 2018) as its authors have it: the question holds its text and choices."""
 
@@ -153,6 +247,16 @@ class _Instruction(Layout):
         return {**usual, "problem": "\n\n".join(row[name].strip() for name in parts)}
 
 
+def _shuffled(question: str, choices: list[str], right: int) -> dict[str, Any]:
+    """The choices and the letter of the right one, in an order that only the question decides."""
+    order = list(range(len(choices)))
+    Random(sha256(question.encode("utf-8", "replace")).digest()).shuffle(order)
+    return {
+        "choices": [choices[place] for place in order],
+        "answer": ascii_uppercase[order.index(right)],
+    }
+
+
 def _filled(row: Mapping[str, Any]) -> dict[str, str]:
     """The names of the texts that are not empty, by these names in small letters."""
     return {
@@ -165,9 +269,14 @@ def _filled(row: Mapping[str, Any]) -> dict[str, str]:
 #: The first that fits a row is used.
 LAYOUTS: Final[tuple[Layout, ...]] = (
     _Gpqa(),
+    _TruthfulQa(),
     _HumanEval(),
     _Mbpp(),
+    _OfTwo(),
+    _SocialIqa(),
     _InTwoParts(),
+    _Orz(),
+    _UnderItsName(),
     _Arc(),
     _Instruction(),
 )

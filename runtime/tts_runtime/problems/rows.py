@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from tts_lang.readers import MAX_LINE_BYTES, MAX_PROBLEMS_BYTES, TooDeep, parse_json
-from tts_runtime.problems.fields import FieldNames, is_problem
+from tts_runtime.problems.fields import FieldNames, is_chat, is_problem
 from tts_runtime.problems.model import (
     BadLine,
     BadRowError,
@@ -228,6 +228,8 @@ def _refuse_constant(name: str) -> None:
 def _as_fields(value: object) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
+    if is_chat(value):
+        return {"messages": value}
     raise BadRowError(
         f"a JSON {json_type(value)} instead of an object; write "
         '{"id": ..., "problem": ..., "answer": ...}'
