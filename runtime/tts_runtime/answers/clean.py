@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable
 
 from tts_runtime.answers.latex import balanced_end, brace_arguments
+from tts_runtime.answers.measures import as_one
 from tts_runtime.answers.notation import roots, to_latex
-from tts_runtime.answers.numbers import MAXIMUM_LENGTH, grouped, repeating_decimals
+from tts_runtime.answers.numbers import MAXIMUM_LENGTH, date_of, grouped, repeating_decimals
 from tts_runtime.answers.programs import from_program
 from tts_runtime.answers.units import multiply_out, split_unit
 from tts_runtime.answers.words import number_of
@@ -253,6 +254,12 @@ _RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
             r"(?![A-Za-z]))\s*",
             "",
         ),
+        (r"(?i)^(?=[0-9])(.*?)\s*(?:\\text\{\s*)?below zero(?:\s*\})?$", r"-\1"),
+        (
+            r"^([0-9]+)(?:\s+r\s+|\s*R\s*|\s*\\text\{\s*[rR]\s*\}\s*|\s+remainder(?: of)?\s+)"
+            r"([0-9]+)$",
+            r"\1\\text{remainder}\2",
+        ),
         (r"(?i)^(?:\\text\s*\{\s*)?(?:minus|negative)\s+\}?\s*(?=[0-9.\\$(])", "-"),
         (
             r"(?i)^(?:\\text\{\s*)?(?:approximately|approx\.?|about|roughly|约|大约|答案[是为:]*|"
@@ -351,7 +358,7 @@ def _clean_once(text: str, dropped: list[str]) -> str:
     if "{" in text:
         text = _PLAIN_SET.sub(lambda match: rf"\{{{match[match.lastindex or 1]}\}}", text)
     text = _unwrap(text)
-    text = number_of(text) or from_program(text)
+    text = number_of(text) or date_of(text) or as_one(from_program(text))
     text = repeating_decimals(multiply_out(_GROUPS.sub(_join_groups, grouped(text))))
     if _TRIGONOMETRIC.search(text) is not None:
         text = _ANGLE.sub(r"(\\frac{\1\\pi}{180})", text)

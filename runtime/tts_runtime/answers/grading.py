@@ -1,6 +1,8 @@
 """Is an answer right? Looser than the vote's equality (C42), except that two units must agree."""
 
+import math
 import re
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -9,8 +11,9 @@ from tts_runtime.answers.clean import clean, unit_of
 from tts_runtime.answers.forms import canonical
 from tts_runtime.answers.intervals import ORDER
 from tts_runtime.answers.keys import key
+from tts_runtime.answers.measures import factor
 from tts_runtime.answers.names import NAME, is_constant
-from tts_runtime.answers.numbers import MAXIMUM_LENGTH, number_key, number_value
+from tts_runtime.answers.numbers import MAXIMUM_LENGTH, number_key, number_value, ratio_key
 from tts_runtime.answers.parts import Structure, StructureKind
 from tts_runtime.answers.structure import read
 from tts_runtime.answers.units import contradict
@@ -34,6 +37,14 @@ _SUM = re.compile(r"[A-Za-z](?:\+[A-Za-z])+=(.+)")
 # Not times of the day: `10:05`.
 _RATIO = re.compile(r"([1-9][0-9]*):([1-9][0-9]*)")
 _QUOTIENT = re.compile(r"([0-9]+)/([0-9]+)")
+# Beside a number: combinations, and thousands in short.
+_COUNTED = re.compile(
+    r"(?<![A-Za-z\\])([ACP])(?:\(([0-9]{1,3}),([0-9]{1,3})\)|_\{?([0-9]{1,3})\}?\^\{?([0-9]{1,3})\}?)"
+)
+_SHORTENED = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)([kKMB])")
+_THOUSANDS = {"k": 10**3, "m": 10**6, "b": 10**9}
+_HALF_OF_DAY = re.compile(r"([0-9]{1,2}:[0-9]{2})\\text\{[ap]m\}")
+_SAME_WORDS = ({"true", "yes"}, {"false", "no"})
 _COLLECTIONS = (StructureKind.LIST, StructureKind.SET, StructureKind.UNION)
 
 
@@ -66,9 +77,10 @@ def _grade(answer: str, gold: str) -> bool:
     # Of the two, one must be a list: `A/C` and `C/A` are quotients.
     if None not in several and any("," in text or "and" in text for text in (answer, gold)):
         return several[0] == several[1]
-    if contradict(unit_of(answer), unit_of(gold)):
-        return False
+    units = unit_of(answer), unit_of(gold)
     forms = canonical(answer), canonical(gold)
+    if contradict(*units):
+        return _same_measure(*forms, factor(*units))
     if forms[0] == forms[1]:
         return True
     if _percent_value(answer, gold) or _percent_value(gold, answer):
@@ -88,17 +100,44 @@ def _grade(answer: str, gold: str) -> bool:
     return same(left, right)
 
 
+def _same_measure(answer: str, gold: str, worth: Fraction | None) -> bool:
+    """Whether numbers in two units are one measure. `worth`: of the first unit in the second."""
+    values = number_value(answer), number_value(gold)
+    if worth is None or values[0] is None or values[1] is None:
+        return False
+    return values[0] * worth == values[1]
+
+
 def _as_asked(written: str, answer: str, gold: str) -> str:
     """A cleaned answer in the notation of the gold answer, where that decides how it is read."""
     value = number_value(number_key(gold) or "")
+    if value is not None:
+        answer = _counted(answer)
+        shortened = _SHORTENED.fullmatch(answer)
+        if shortened is not None:
+            return str(Fraction(shortened[1]) * _THOUSANDS[shortened[2].lower()])
     if value is not None and value.denominator > 1 and _PLAIN_COMMA.fullmatch(answer):
         # A list of whole numbers is no fraction, unless a space shows that it is one.
         return answer if ", " in written else answer.replace(",", ".")
     total = _SUM.fullmatch(answer)
     if total is not None and is_constant(gold):
         return total[1]
+    half = _HALF_OF_DAY.fullmatch(answer)
+    if half is not None and half[1] == gold:
+        return gold
     point = _POINT.fullmatch(answer)
     return point[1] if point is not None and gold.startswith("(") else answer
+
+
+def _counted(answer: str) -> str:
+    """`C(10,3)` and `C_{10}^{3}`, names of a point and a constant elsewhere, as `10C3`; `A`, as
+    `P`, counts orders."""
+
+    def chosen(match: re.Match[str]) -> str:
+        count, drawn = (int(match[at] or match[at + 2]) for at in (2, 3))
+        return f"({(math.comb if match[1] == 'C' else math.perm)(count, drawn)})"
+
+    return _COUNTED.sub(chosen, answer)
 
 
 def _structure(cleaned: str) -> Structure:
@@ -147,6 +186,14 @@ def same(left: Structure, right: Structure) -> bool:
         brackets = left.text or right.text
         listed = brackets == "()" or (brackets == "[]" and len(left.items) != 2)
         return listed and _in_order(left.items, right.items)
+    if kinds == {StructureKind.RATIO} and bool(left.items) != bool(right.items):
+        # `12:30` may be a time of the day; beside `2:5`, which is none, it is not.
+        return (
+            ratio_key(left.text.split(":")) == keys[1]
+            or ratio_key(right.text.split(":")) == keys[0]
+        )
+    if kinds == {StructureKind.WORDS}:
+        return {left.text, right.text} in _SAME_WORDS
     if len(kinds) > 1 or left.text != right.text:
         return False
     return bool(left.items) and _in_order(left.items, right.items)

@@ -134,6 +134,31 @@ def date_key(text: str) -> str | None:
     return f"{match['year']}-{int(match['month']):02}-{int(match['day']):02}"
 
 
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_MONTH = (
+    r"(?P<month>Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
+    r"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?"
+)
+_DAY = r"(?:the )?(?P<day>[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th)?"
+_YEAR = r"(?:,? ?(?P<year>[0-9]{4}))?"
+_DATES_IN_WORDS = (
+    re.compile(rf"{_MONTH} ?{_DAY}{_YEAR}"),
+    re.compile(rf"{_DAY} (?:of )?{_MONTH}{_YEAR}"),
+)
+
+
+def date_of(text: str) -> str | None:
+    """A date with its month by name, in one form: `4 July 2020` is `2020-07-04`, `4th of July` is
+    `Jul 4`; None for all else."""
+    match = next(filter(None, (pattern.fullmatch(text) for pattern in _DATES_IN_WORDS)), None)
+    if match is None:
+        return None
+    name = match["month"][:3]
+    if match["year"] is None:
+        return f"{name} {match['day']}"
+    return f"{match['year']}-{_MONTHS.index(name.lower()) + 1:02}-{int(match['day']):02}"
+
+
 _CANONICAL = re.compile(r"-?[0-9]+(?:/[0-9]+)?")
 _REPEATING = re.compile(
     r"(?<![0-9.])(?P<whole>[0-9]{0,40})\.(?P<fixed>[0-9]{0,40})"

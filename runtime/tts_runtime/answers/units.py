@@ -106,6 +106,8 @@ def split_unit(text: str) -> tuple[str, str]:
         unit = re.sub(r"\\mu(?![A-Za-z])\s*", "u", unit)
         words = re.sub(r"\\(?:text|frac|cdot)|[{}()]", " ", _FRACTION.sub(r"\1/\2", unit)).strip()
         reason = _NOT_A_UNIT.search(words) and not _ALLOWED.fullmatch(words)
+        if before.endswith(r"\circ") and words in ("N", "S", "E", "W"):
+            continue  # of the compass
         if not before or reason or not _HAS_VALUE.search(before) or before[-1] in "+-*/^_=<(,":
             continue
         if pattern is _BARE and (
@@ -215,7 +217,7 @@ def dimensions(unit: str) -> dict[str, int]:
         elif word.lower() in ("cubic", "cu", "cubed"):
             factor = 3
         else:
-            last = _base(word)
+            last = base_unit(word)
             if last in _IGNORED or _NUMERAL.fullmatch(last):
                 last = ""
                 continue
@@ -224,7 +226,8 @@ def dimensions(unit: str) -> dict[str, int]:
     return powers
 
 
-def _base(word: str) -> str:
+def base_unit(word: str) -> str:
+    """The shortest name of a unit: `h` for `hours`."""
     if word in _SYNONYMS:
         return _SYNONYMS[word]
     if len(word) <= 2:
@@ -236,8 +239,35 @@ def _base(word: str) -> str:
     return word.removesuffix("ies") + "y" if word.endswith("ies") else word.removesuffix("s")
 
 
+# What makes two measures different although their units are the same.
+_OPPOSITES = tuple(
+    (first, second)
+    for line in (
+        "more less",
+        "more fewer",
+        "higher lower",
+        "longer shorter",
+        "older younger",
+        "faster slower",
+        "earlier later",
+        "profit loss",
+        "gain loss",
+        "increase decrease",
+        "above below",
+        "up down",
+        "forward backward",
+        "won lost",
+    )
+    for pair in (line.split(),)
+    for first, second in (pair, reversed(pair))
+)
+
+
 def contradict(first: str, second: str) -> bool:
-    """Whether both name a unit, and not the same one."""
+    """Whether both name a unit, and not the same one, or say the opposite of it."""
+    words = [set(re.findall(r"[a-z]+", unit.lower())) for unit in (first, second)]
+    if any(one in words[0] and other in words[1] for one, other in _OPPOSITES):
+        return True
     left, right = dimensions(first), dimensions(second)
     if not left or not right:
         return False
