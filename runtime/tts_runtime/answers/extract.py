@@ -23,6 +23,7 @@ PLACEHOLDER = "{}"
 
 _COMMAND_MARKER = re.compile(r"\\([A-Za-z]+)\s*$")
 _BOX_SYNONYMS = ("boxed", "fbox", "framebox")
+_BOX_CUES = ("oxed", "fbox", "framebox")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 # A full stop ends the answer unless a digit or a letter follows it directly (3.5, e.g).
 _SENTENCE_END = re.compile(r"\.(?=\s|$)|\n|\r")
@@ -131,7 +132,7 @@ def cues_of(markers: tuple[str, ...]) -> frozenset[str] | None:
         if command is None:
             cues.add(max(before.split(), key=len).lower())
         else:
-            cues.update(_BOX_SYNONYMS if command[1] in _BOX_SYNONYMS else (command[1].lower(),))
+            cues.update(_BOX_CUES if command[1] in _BOX_SYNONYMS else (command[1].lower(),))
     return frozenset(cues) if all(map(str.isascii, cues)) else None
 
 
@@ -155,7 +156,8 @@ def _compile_marker(marker: str) -> tuple[re.Pattern[str], str, bool]:
         words = r"\s+".join(re.escape(word) for word in before.split())
         return re.compile(words + r"[\s:*]*", re.IGNORECASE), after.strip(), False
     names = _BOX_SYNONYMS if command[1] in _BOX_SYNONYMS else (command[1],)
-    lost = r"|(?<![A-Za-z\\])boxed(?=\{)" if names is _BOX_SYNONYMS else ""  # the backslash
+    # The backslash, or `\b` where it was read as an escape.
+    lost = r"|(?<![A-Za-z\\])b?oxed(?=\{)" if names is _BOX_SYNONYMS else ""
     return re.compile(rf"\\(?:{'|'.join(names)})(?![A-Za-z])\s*{lost}"), "", True
 
 

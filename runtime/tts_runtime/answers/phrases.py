@@ -14,6 +14,7 @@ from tts_runtime.answers.choice import (
     read_choice,
     stated_choice,
 )
+from tts_runtime.answers.numbers import date_of
 
 # Longer texts are searched at their end only, where the answer stands.
 MAXIMUM_TAIL = 4000
@@ -48,7 +49,7 @@ _PHRASE = re.compile(
     r"|\b(?:antwort|resposta|respuesta|réponse|risposta|ответ|antwoord|cevap|jawab(?:an)?|jibu"
     r"|उत्तर|উত্তর|الإجابة|الجواب)(?!\w)[*_`]*(?:\s+(?:corr\w{2,5}|finale?|الصحيحة|الصحيح|النهائية))?"
     r"\s*(?:(?:ist|lautet|est|es|é|è|is|adalah|ni|هي|هو)(?!\w)|[:：])"
-    r"|<answer>(?=\s*+[^\n]{1,100}?\s{0,4}</answer>)"
+    r"|<(?:final[_ -]?)?answer>(?=\s*+[^\n]{1,100}?\s{0,4}</(?:final[_ -]?)?answer>)"
     r"|\[answer\](?=\s*+[^\n]{1,100}?\s{0,4}\[/answer\])"
     # Of a JSON object, or of Python's.
     r"|(?P<quote>[\"'])(?:(?:final|correct|best|my|your)[_ ]?)?answer"
@@ -65,19 +66,23 @@ _RESULT = re.compile(
 # A factorial ends no sentence that continues: "5! ways", "10!/(3! 7!)".
 _FACTORIAL = r"(?<=[0-9)])!(?=[ ]+(?:[-a-z=+*/×·(]|[0-9]+!))"
 _END = re.compile(
-    rf"\.(?=\s|$|\*)|[\n\r。！？]|．(?!\d)|(?i:</answer>|\[/answer\])|\?(?=\s|$)"
+    rf"\.(?=\s|$|\*)|[\n\r。！？]|．(?!\d)|(?i:</(?:final[_ -]?)?answer>|\[/answer\])|\?(?=\s|$)"
     rf"|(?!{_FACTORIAL})!(?=\s|$)"
 )
 # How sure the text is, not what it answers: "Confidence in answer: 90%".
 _SURE = re.compile(
     r"\b(?:confidence|certainty)\b[^.,:\n]{0,30}\b(?:in|of|about)\b[^.,:\n]{0,20}$", re.IGNORECASE
 )
-# What is only supposed: "If the answer is 5, then ...", "whether the correct answer is B".
+# What is only supposed: "If the answer is 5, then ...", "whether the correct answer is B"; or taken
+# back: "My previous answer is 5".
 _SUPPOSED = re.compile(
     r"\b(?:if|whether|unless|suppose|supposing|assume|assuming)"
-    r"(?:\s+(?:that|the|this|our|your|my|his|her|their|its|an?|only|one|actual|true))*\s+$",
+    r"(?:\s+(?:that|the|this|our|your|my|his|her|their|its|an?|only|one|actual|true))*\s+$"
+    r"|\b(?:previous|earlier|initial|former|old|wrong|incorrect|proposed|tempting)\s+$",
     re.IGNORECASE,
 )
+_WOULD = re.compile(r"\bwould\b", re.IGNORECASE)
+_IF = re.compile(r"[^.\n]{1,80}(?<!,)\s(?:if|unless|had)\s")
 # Signs in words: "negative $3$", "is minus 3"; "5 minus 3" and "the total minus 3" are differences.
 _SIGN_WORD = re.compile(
     r"(?P<before>(?:^|[:：=(,*_]|\b(?:is|are|was|were|be|becomes|equals?|to|of|or|and|at|by|from|than"
@@ -91,7 +96,16 @@ _EXCLAIMED = re.compile(r"[-+$€£]{0,2}[0-9][0-9,.]*%?!+")
 # A remark behind a value: "3.14 (rounded to 2 places)", "7 (see Figure 2)", "(Problem 3 of 2019)".
 _REMARK = re.compile(
     r"\((?:see|rounded|correct to|to the nearest|confidence|certainty|note|since|because|using"
-    r"|problem|fig\.?|figure|eq\.?|equation|page|step|table)\b[^()$\\\n]{0,80}\)",
+    r"|problem|fig\.?|figure|eq\.?|equation|page|step|table|source|cf\."
+    r"|(?:from|by) (?:part|step|eq\w*|the|our|problem))\b[^()$\\\n]{0,80}\)",
+    re.IGNORECASE,
+)
+# What is said to the reader at the end: "Good luck in 2024!", "Let me know if you need 2 more".
+_FAREWELL = re.compile(
+    r"(?:^|(?<=[.!?)*\]$\n])\s+)"
+    r"(?:(?:please )?(?:let me know|feel free)|good luck|(?:i )?hope th(?:is|at)"
+    r"|if you(?: have|['’]d like| need| want| would like) (?:any|more|further|another|help|me|to)"
+    r"|would you like|do you want me)\b[^\n$\\]*\s*$",
     re.IGNORECASE,
 )
 _SENTENCE_BEGINS = re.compile(r"[*_`\"”’)]*(?:\s+(?:[^a-z\s=+*/×·(0-9-]|$)|$)")
@@ -101,7 +115,7 @@ _CONTINUATION = re.compile(
     r"|\s+\(?(?:because|since|so|as|which|where|when|in total|altogether|therefore|after|out of"
     r"|instead of|rather than|to the nearest|rounded|weil|porque|pois|parce que|perché)\b"
     # "p and not q" and "(p or q) and not r" are formulas; "5 m and not 6 m" is none.
-    r"|\s+\((?:not|confidence|certainty|rounded)\b"
+    r"|\s+\((?:not|confidence|certainty|rounded)\b|\s+\([0-9.]+\s?\\?% (?:confiden|sure|certain)"
     r"|(?<!(?<![0-9] )\b[A-Za-z])(?<! [A-Za-z]\))\s+and\s+not\b"
     r"|\s+and\s+(?:he|she|it|they|we|I|the|there|this|that)\b"
 )
@@ -200,6 +214,8 @@ def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
             continue  # of a solution
         if '"' in phrase[0] or "“" in phrase[0]:
             rest = _CLOSING.sub(r"\1", rest, count=1)
+        if _WOULD.search(phrase[0]) and _IF.match(rest):
+            continue
         answer, complete = _introduced(rest, re.search(_FIRST, phrase[0]) is not None)
         if not answer or not (ended or complete) or _is_question(rest):
             continue
@@ -251,7 +267,7 @@ def _of_json(value: str) -> str | None:
 
 def last_answer(text: str) -> str | None:
     """The choice with which a text ends or begins, its result, else its last formula or number."""
-    text = _signed(text)
+    text = _FAREWELL.sub("", _signed(text), count=1) or text
     choice = concluded_choice(text)
     if choice is not None:
         return choice
@@ -327,6 +343,8 @@ def _from_sentence(sentence: str) -> str | None:
         return None
     start = _TOKEN.match(head)
     begins_with_word = start is not None and _is_word(start[0])
+    if date_of(sentence) is not None:
+        return sentence
     if begins_with_word and (_VALUE.search(head) or "$" in head):
         last = list(_IS.finditer(head))
         if last:
