@@ -254,6 +254,11 @@ _RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
             r"(?![A-Za-z]))\s*",
             "",
         ),
+        (r"^([0-9]{1,9}) (?:out of|in) (?:every )?([0-9]{1,9})$", r"\1/\2"),
+        # Probabilities and expectations, whatever their font.
+        (r"\\mathbb\s*\{\s*([PE])\s*\}(?=\s*[(\[])", r"\1"),
+        (r"^[a-zA-Z]\s*\\equiv\s*(?=-?[0-9]+\s*\\pmod)", ""),
+        (r"^([0-9]+)_\{?10\}?$", r"\1"),
         (r"(?i)^(?=[0-9])(.*?)\s*(?:\\text\{\s*)?below zero(?:\s*\})?$", r"-\1"),
         (
             r"^([0-9]+)(?:\s+r\s+|\s*R\s*|\s*\\text\{\s*[rR]\s*\}\s*|\s+remainder(?: of)?\s+)"

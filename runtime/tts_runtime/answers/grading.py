@@ -16,7 +16,7 @@ from tts_runtime.answers.names import NAME, is_constant
 from tts_runtime.answers.numbers import MAXIMUM_LENGTH, number_key, number_value, ratio_key
 from tts_runtime.answers.parts import Structure, StructureKind
 from tts_runtime.answers.structure import read
-from tts_runtime.answers.units import contradict
+from tts_runtime.answers.units import contradict, dimensions
 
 # Two decimals of a value agree to this share of it; a whole number, being exact, needs more.
 TOLERANCE = 1.0001e-6
@@ -43,6 +43,7 @@ _COUNTED = re.compile(
 )
 _SHORTENED = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)([kKMB])")
 _THOUSANDS = {"k": 10**3, "m": 10**6, "b": 10**9}
+_RESIDUE = re.compile(r"(-?[0-9]+)\\pmod\{[0-9]+\}")
 _HALF_OF_DAY = re.compile(r"([0-9]{1,2}:[0-9]{2})\\text\{[ap]m\}")
 _SAME_WORDS = ({"true", "yes"}, {"false", "no"})
 _COLLECTIONS = (StructureKind.LIST, StructureKind.SET, StructureKind.UNION)
@@ -81,6 +82,8 @@ def _grade(answer: str, gold: str) -> bool:
     forms = canonical(answer), canonical(gold)
     if contradict(*units):
         return _same_measure(*forms, factor(*units))
+    if any(map(_same_angle, forms, reversed(forms), units)):
+        return True
     if forms[0] == forms[1]:
         return True
     if _percent_value(answer, gold) or _percent_value(gold, answer):
@@ -108,6 +111,14 @@ def _same_measure(answer: str, gold: str, worth: Fraction | None) -> bool:
     return values[0] * worth == values[1]
 
 
+def _same_angle(degrees: str, radians: str, unit: str) -> bool:
+    """Whether degrees, named so, are the radians of a multiple of pi."""
+    if "degree" not in dimensions(unit) or r"\pi" not in radians:
+        return False
+    value = number_value(degrees)
+    return value is not None and canonical(rf"({value})\pi/180") == radians
+
+
 def _as_asked(written: str, answer: str, gold: str) -> str:
     """A cleaned answer in the notation of the gold answer, where that decides how it is read."""
     value = number_value(number_key(gold) or "")
@@ -122,6 +133,9 @@ def _as_asked(written: str, answer: str, gold: str) -> str:
     total = _SUM.fullmatch(answer)
     if total is not None and is_constant(gold):
         return total[1]
+    residue = _RESIDUE.fullmatch(answer)
+    if residue is not None and value is not None:
+        return residue[1]
     half = _HALF_OF_DAY.fullmatch(answer)
     if half is not None and half[1] == gold:
         return gold
@@ -180,6 +194,9 @@ def same(left: Structure, right: Structure) -> bool:
         return not conditions and _same_elements(left, right)
     if kinds == {StructureKind.TUPLE, StructureKind.MATRIX}:
         rows, matrix = (left, right) if left.kind is StructureKind.TUPLE else (right, left)
+        column = [row.items[0] for row in matrix.items if len(row.items) == 1]
+        if rows.text == "()" and len(column) == len(matrix.items):
+            return _in_order(rows.items, tuple(column))
         return rows.text == "[]" and _in_order(rows.items, matrix.items)
     if kinds == {StructureKind.TUPLE, StructureKind.LIST}:
         # Without brackets, but in order. `[1,2]` may be an interval, `[1,2,3]` is none.

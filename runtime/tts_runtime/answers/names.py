@@ -31,7 +31,7 @@ def is_quantity(text: str) -> bool:
     A sum, a multiple or a power of unknowns is an equation to solve instead.
     """
     bare = re.sub(r"_\{[^{}]*\}|_[A-Za-z0-9]", "", text)
-    bare = re.sub(r"(?<=[A-Za-z])\([^()]*\)|(?<=[A-Za-z])\[[^\[\]]*\]", "", bare)
+    bare = re.sub(r"(?<=[A-Za-z'])\([^()]*\)|(?<=[A-Za-z])\[[^\[\]]*\]", "", bare)
     bare = re.sub(r"\^\{(?:-1|\\prime)\}|\^\\circ|\\text\{[^{}]*\}", "A", bare)
     bare = _COMMAND.sub("A", bare)
     return bool(re.fullmatch(r"[A-Za-z|{}:/()' *\[\]]*[A-Za-z][A-Za-z|{}:/()' *\[\]]*", bare))

@@ -37,7 +37,8 @@ _BUILDER = re.compile(
     r"([a-z])(?:\s*\\in\s*(?:\\mathbb\{R\}|R))?\s*(?:\||:|\\text\{such that\})\s*(.+)"
 )
 _RELATION = re.compile(r"<|>|\\(?:le|ge|ne|in|notin|equiv|approx|sim|to|subset\w*)(?![A-Za-z])|=")
-_EVENT = re.compile(r"^P\([^()]*\)")
+_EVENT = re.compile(r"^P\([^()]*\)|^\\(?:lim|sum|prod|int)_\{[^{}]*\}")
+_OPERATED = re.compile(r"\\(?:lim|sum|prod|int)(?![A-Za-z])")
 _BINDS = re.compile(r"=|\\(?:in|ni|notin)(?![A-Za-z])")
 _BOUND = re.compile(r"(?:<|>|\\(?:le|ge|ne)(?![A-Za-z]))")
 _HALF_LINE = re.compile(r"\\mathbb\{R\}\^\{?([+-])\}?")
@@ -402,7 +403,8 @@ def _assigned(text: str) -> Structure | None:
     ):
         return right
     constant = is_constant_part(right)
-    if constant and left != r"\pi" and (NAME.fullmatch(left) or is_quantity(left)):
+    value_of = bool(NAME.fullmatch(left) or _OPERATED.match(left)) or is_quantity(left)
+    if constant and left != r"\pi" and value_of:
         return right
     if NAME.fullmatch(sides[1]) and sides[1] != r"\pi" and _is_plain(left):
         return _read(left)

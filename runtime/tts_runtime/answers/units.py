@@ -17,18 +17,36 @@ _MULTIPLIERS = {
     "gross": 144,
     "lakh": 10**5,
     "crore": 10**7,
-    "万": 10**4,
-    "亿": 10**8,
 }
+# Other languages; `billion` is a million millions in most of them.
+_FOREIGN = {
+    1000: "tausend mil mille mila тысяча тысячи тысяч тыс",
+    1000000: "millionen mio millones millón millions milhões milhão milioni "
+    "миллион миллиона миллионов млн",
+    1000000000: "milliarde milliarden mrd milliard milliards miliardi "
+    "миллиард миллиарда миллиардов млрд",
+}
+_FOREIGN_WORDS = {word: factor for factor, line in _FOREIGN.items() for word in line.split()}
+_SIGNS = {
+    **dict.fromkeys("百백", 10**2),
+    **dict.fromkeys("千천", 10**3),
+    **dict.fromkeys("万萬만", 10**4),
+    **dict.fromkeys("亿億억", 10**8),
+}
+_FACTORS_BY_WORD = _MULTIPLIERS | _FOREIGN_WORDS | _SIGNS
 _MULTIPLE = re.compile(
     r"(?<![0-9.,/])(?P<value>[0-9][0-9,]{0,30}(?:\.[0-9]{1,30})?)[ ~]*(?P<text>\\text\{\s*)?"
     # `a`: letters that are an `i` or an `s` in any case, and that `lower` leaves, are none here.
     r"(?:(?P<word>(?ai:hundred|thousand|million|billion|trillion|dozen|lakh|crore)"
     r"|(?ai:gross)(?=\W*$| of\b))"
     r"s?\b(?: of\b)?"
-    r"|(?P<sign>[万亿]))",
+    rf"|(?P<foreign>{'|'.join(_FOREIGN_WORDS)})\b\.?"
+    # `千克` and `千米` are units, `百分` begins a percentage.
+    rf"|(?P<sign>[{''.join(_SIGNS)}])(?![克米瓦卡伏焦帕赫分]))",
     re.IGNORECASE,
 )
+_GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?")
+_DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
 _MONEY = ("$", "€", "£", "¥", "₹")
 # Words that belong to the value or make the answer a sentence.
 _NOT_A_UNIT = re.compile(
@@ -46,7 +64,7 @@ _SHORT = (
     r"mm|cm|dm|km|mi|in|ft|yd|kg|mg|lbs?|oz|ml|mL|cc|hrs?|mins?|secs?|ms|mph|kph|kmh|rad|deg|pct|"
     r"USD|usd|EUR|GB|MB|KB|kB|Hz|kHz|MHz|kW|kJ|kPa|Pa|eV|mol|cal|kcal|sq|cu|rpm|bpm|km/h|m/s"
 )
-_WORD = rf"(?:{_SHORT}|[A-Za-z]{{3,}}|[^\W\d_a-zA-Z]+)"
+_WORD = rf"(?:{_SHORT}|[A-Za-z]{{3,}}|[^\W\d_]{{0,20}}[^\W\d_a-zA-Z][^\W\d_]{{0,40}})"
 _POWER = r"(?:\s*\^\s*(?:\{-?[0-9]\}|-?[0-9]))?"
 _LETTERS = "mghslLJNVWCFKA"
 _OHM = r"(k|\\text\{\s*k\s*\})?\\Omega(?![A-Za-z(])"
@@ -84,11 +102,15 @@ def multiply_out(text: str) -> str:
     """`2.5 million` as 2500000."""
 
     def product(match: re.Match[str]) -> str:
-        word = (match["word"] or match["sign"]).lower()
+        word = (match["word"] or match["foreign"] or match["sign"]).lower()
         if word == "gross" and match.string[: match.start()].rstrip()[-1:] in _MONEY:
             return match[0]  # a sum before taxes
-        factor = _MULTIPLIERS[word]
-        value = Fraction(match["value"].replace(",", "")) * factor
+        digits = match["value"]
+        if _DECIMAL_COMMA.fullmatch(digits) is not None:
+            digits = digits.replace(",", ".")
+        elif _GROUPED.fullmatch(digits) is None:
+            return match[0]
+        value = Fraction(digits.replace(",", "")) * _FACTORS_BY_WORD[word]
         written = str(value) if value.denominator == 1 else f"{float(value)!r}"
         return written + (r"\text{" if match["text"] else "")
 

@@ -9,7 +9,10 @@ _ONES = re.findall(
 )
 _TENS = re.findall(r"\S+", "twenty thirty forty fifty sixty seventy eighty ninety")
 _PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5}
-_FRACTION = re.compile(rf"({'|'.join(_ONES[1:10])})[ -]({'|'.join(_PARTS)})s?")
+_FRACTION = re.compile(rf"(?:({'|'.join(_ONES[1:10])}|an?)[ -])?({'|'.join(_PARTS)})s?")
+_AND_A_PART = re.compile(
+    rf"(?P<whole>[0-9]{{1,9}}|[a-z -]+) and (?P<part>(?:an?|[a-z]+)[ -](?:{'|'.join(_PARTS)})s?)"
+)
 _VALUES = {name: value for value, name in enumerate(_ONES)}
 _VALUES |= {name: 10 * value for value, name in enumerate(_TENS, start=2)}
 _SCALES = {"trillion": 10**12, "billion": 10**9, "million": 10**6, "thousand": 10**3}
@@ -43,7 +46,19 @@ def number_of(text: str) -> str | None:
         return f"-{value}" if value is not None and value[0] != "-" else None
     fraction = _FRACTION.fullmatch(text)
     if fraction is not None:
-        return f"{_VALUES[fraction[1]]}/{_PARTS[fraction[2]]}"
+        counted = fraction[1] not in (None, "a", "an")
+        if not counted and fraction[2] not in ("half", "third", "quarter"):
+            return None
+        if counted or fraction[1] or fraction[2] == "half":
+            return f"{_VALUES[fraction[1]] if counted else 1}/{_PARTS[fraction[2]]}"
+    both = _AND_A_PART.fullmatch(text)
+    if both is not None:
+        parts = (
+            both["whole"] if both["whole"].isdigit() else number_of(both["whole"]),
+            number_of(both["part"]),
+        )
+        whole = parts[0] is not None and parts[0].isdigit() and parts[1] is not None
+        return f"{parts[0]} {parts[1]}" if whole else None
     if text == "zero":
         return "0"
     whole = _WHOLE.fullmatch(re.sub(r"[\s-]+", " ", _GROUP_COMMA.sub("", text))) if text else None
