@@ -219,6 +219,8 @@ _NUMERAL = re.compile(
     r"one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|"
     r"sixteen|seventeen|eighteen|nineteen|twenty"
 )
+# `in total` begins with a preposition.
+_INCH = re.compile(r"\bin\b(?!\.?\s*[A-Za-z])")
 _TOKEN = re.compile(r"\^\s*\{?\s*(-?[0-9])\s*\}?|(/|\bper\b)|([^\W\d_]+|[$€£¥₹¢%°])")
 
 
@@ -226,6 +228,7 @@ def dimensions(unit: str) -> dict[str, int]:
     """Base units with their powers: `m/s^2` is m to the 1 and s to the -2."""
     for short, long in _ABBREVIATIONS.items():
         unit = re.sub(rf"\b{short}\b", long, unit)
+    unit = _INCH.sub("inch", unit)
     powers: dict[str, int] = {}
     sign, last, factor = 1, "", 1
     for power, per, word in _TOKEN.findall(unit):
