@@ -125,7 +125,8 @@ def _as_asked(written: str, answer: str, gold: str) -> str:
     if value is not None:
         answer = _counted(answer)
         shortened = _SHORTENED.fullmatch(answer)
-        if shortened is not None:
+        # `2k` alone is a formula; `\\$2k` is none.
+        if shortened is not None and (shortened[2] != "k" or unit_of(written)):
             return str(Fraction(shortened[1]) * _THOUSANDS[shortened[2].lower()])
     if value is not None and value.denominator > 1 and _PLAIN_COMMA.fullmatch(answer):
         # A list of whole numbers is no fraction, unless a space shows that it is one.

@@ -1,4 +1,4 @@
-"""Pieces of the real line: unions, intersections, and what is left without some points."""
+"""Pieces of the real line: unions, intersections, differences."""
 
 import re
 from dataclasses import dataclass, replace
@@ -21,6 +21,11 @@ class Piece:
     low: str
     high: str
     closing: str
+
+
+def point(value: str) -> Piece:
+    """One value."""
+    return Piece("[", value, value, "]")
 
 
 def everything() -> list[Piece]:
@@ -91,26 +96,21 @@ def unknowns(inequality: str) -> str:
     return "".join(sorted(names - {r"\le", r"\ge", "e", "i"}))
 
 
-def without(pieces: list[Piece], points: list[str]) -> list[Piece] | None:
-    """The pieces without some points."""
-    for point in points:
-        position = place(point)
-        if position is None or _placed(pieces) is None:
+def without(pieces: list[Piece], removed: list[Piece]) -> list[Piece] | None:
+    """What is left of the pieces; None if nothing is, or if some end has no known place."""
+    for cut in removed:
+        begin, end, placed = place(cut.low), place(cut.high), _placed(pieces)
+        if begin is None or end is None or placed is None:
             return None
-        left: list[Piece] = []
-        for low, high, piece in _placed(pieces) or ():
-            if low < position < high:
-                left += [
-                    replace(piece, high=point, closing=")"),
-                    replace(piece, low=point, opening="("),
-                ]
-            elif low == position:
-                left.append(replace(piece, opening="("))
-            elif high == position:
-                left.append(replace(piece, closing=")"))
-            else:
-                left.append(piece)
-        pieces = left
+        pieces = []
+        for low, high, piece in placed:
+            # Those that this leaves without any value are dropped by `merge`.
+            below, above = piece, piece
+            if begin < high or (begin == high and cut.opening == "["):
+                below = replace(piece, high=cut.low, closing=")" if cut.opening == "[" else "]")
+            if end > low or (end == low and cut.closing == "]"):
+                above = replace(piece, low=cut.high, opening="(" if cut.closing == "]" else "[")
+            pieces += [below, above]
     return merge(pieces)
 
 

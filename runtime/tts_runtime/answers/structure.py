@@ -197,7 +197,7 @@ def _everything_but(points: list[Structure], parts: list[str]) -> Structure:
     left = intervals.everything()
     flat = [item for point in points for item in (point.items or (point,))]
     values = [key(point) for point in flat]
-    pieces = intervals.without(left, [value for value in values if value is not None])
+    pieces = intervals.without(left, [intervals.point(each) for each in values if each is not None])
     if None in values or pieces is None:
         return _scalar(",".join(parts))
     return _pieces(pieces)
@@ -225,11 +225,16 @@ def _union(text: str) -> Structure | None:
     if len(minus) == 2 and not _BINDS.search(minus[0]):
         whole, removed = _read(minus[0].strip()), _read(minus[1].strip())
         pieces = [endpoints(item) for item in _members(whole) if _is_interval(item)]
-        values = [key(item) for item in removed.items or (removed,)]
-        if len(pieces) == len(_members(whole)) and pieces and None not in values:
-            left = intervals.without(pieces, [value for value in values if value is not None])
-            if left is not None and removed.kind is not StructureKind.TUPLE:
-                return _pieces(left)
+        listed = removed.kind in (StructureKind.LIST, StructureKind.UNION)
+        cuts = [
+            each
+            for item in (removed.items if listed else (removed,))
+            for each in _on_the_line(item)
+        ]
+        values = removed.kind is not StructureKind.TUPLE or _is_interval(removed)
+        if len(pieces) == len(_members(whole)) and pieces and values:
+            left = intervals.without(pieces, cuts)
+            return None if left is None else _pieces(left)
         return None
     parts = [part.strip() for part in split_outside(text, UNION)]
     if len(parts) == 1 or len(parts) > MAXIMUM_ELEMENTS:
@@ -303,7 +308,7 @@ def _on_the_line(item: Structure) -> list[intervals.Piece]:
         return [endpoints(item)]
     points = item.items if item.kind is StructureKind.SET else (item,)
     values = [key(point) or point.text for point in points]
-    return [intervals.Piece("[", value, value, "]") for value in values]
+    return [intervals.point(value) for value in values]
 
 
 def endpoints(item: Structure) -> intervals.Piece:
