@@ -44,7 +44,7 @@ def as_one(text: str) -> str:
     if not (one_system and less and falling and parts[0].isdigit()):
         return text
     total = sum(values, Fraction()) / sizes[0][1]
-    return rf"\frac{{{total.numerator}}}{{{total.denominator}}} \text{{ {parts[1]}}}"
+    return rf"\frac{{{total.numerator}}}{{{total.denominator}}} \text{{ {names[0]}}}"
 
 
 def _unit(name: str, beside: list[str]) -> str:

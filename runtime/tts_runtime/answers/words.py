@@ -85,5 +85,6 @@ def plain_words(text: str) -> str:
     """Words in lower case without an article before them, and in one of several ways to say it."""
     text = text.lower()
     article = _ARTICLE.match(text)
-    text = text[article.end() :] if article is not None else text
+    if article is not None and number_of(text[article.end() :]) is None:
+        text = text[article.end() :]
     return _SAME.get(text, text)
