@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tts_lang.explain.units import counted
 from tts_runtime.answers.boundary import CLOCK, EXCEPTION
 from tts_runtime.engines.base import Fault
 
@@ -186,7 +187,7 @@ def footer(run: Reliability) -> Iterator[str]:
         count, kinds = sum(run.as_text.values()), _kinds(run.as_text)
         yield f"{count:,} of {run.candidates:,} answers compared as text ({kinds})"
     if run.ungraded:
-        yield f"{sum(run.ungraded.values()):,} answers not graded ({_kinds(run.ungraded)})"
+        yield f"{counted(sum(run.ungraded.values()), 'answer')} not graded ({_kinds(run.ungraded)})"
     for name, scorer in run.scorers.items():
         missing = sum(scorer.missing.values())
         parts = []
@@ -197,7 +198,7 @@ def footer(run: Reliability) -> Iterator[str]:
         if scorer.unreadable:
             parts.append(f"{scorer.unreadable:,} of {scorer.replies:,} replies unreadable")
         if scorer.blind:
-            answers = "1 answer" if scorer.blind == 1 else f"{scorer.blind:,} answers"
+            answers = counted(scorer.blind, "answer")
             parts.append(f"none for {answers}, where the earliest candidate counts as the best")
         if parts:
             yield f"{name}: {'; '.join(parts)}"
@@ -214,12 +215,13 @@ def warnings_of(run: Reliability) -> Iterator[str]:
     clocked = run.as_text.get(CLOCK, 0) + run.ungraded.get(CLOCK, 0)
     if clocked:
         yield (
-            f"a limit of time ended the reading of {clocked:,} answers, such as: {run.unread}; "
-            "another machine may decide otherwise, so this run is not repeatable there"
+            f"a limit of time ended the reading of {counted(clocked, 'answer')}, such as: "
+            f"{run.unread}; another machine may decide otherwise, so this run is not repeatable "
+            "there"
         )
     raised = run.ungraded.get(EXCEPTION, 0)
     if raised:
-        yield f"grading failed for {raised:,} answers, such as: {run.unread}"
+        yield f"grading failed for {counted(raised, 'answer')}, such as: {run.unread}"
     for name, scorer in run.scorers.items():
         missing = sum(scorer.missing.values())
         if missing > WARNING_SHARE * scorer.scores:

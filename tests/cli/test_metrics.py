@@ -36,7 +36,7 @@ def test_metrics_of_samples_rewards_and_costs(grid: Path, call: Call) -> None:
     assert (code, out) == (2, "")
     assert "best_of_n[n=6]: at most 6 samples of a problem, fewer than --k\nmajority[n=1]" in err
     code, out, err = call(metrics_command, "samples", grid / "run", "--k", "2")
-    assert (code, err, out.count("at most 1 samples of a problem")) == (0, "", 2)
+    assert (code, err, out.count("at most 1 sample of a problem")) == (0, "", 2)
     code, out, _ = call(metrics_command, "rewards", grid / "run", "--strategy", "best_of_n[n=6]")
     assert (code, all(each in out for each in ("prod(prm)", "tokens per step", "plain vote"))) == (
         0, True)  # fmt: skip

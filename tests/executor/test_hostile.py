@@ -72,10 +72,10 @@ def test_an_answer_that_is_not_read_is_text_and_counted(
     words = "out of time" if clock else "by an exception"
     assert list(footer(answer.reliability)) == [
         f"2 of 4 answers compared as text (2 {words})",
-        f"1 answers not graded (1 {words})",
+        f"1 answer not graded (1 {words})",
     ]
     [warning] = warnings_of(answer.reliability)
-    assert warning.startswith("a limit of time" if clock else "grading failed for 1 answers, such")
+    assert warning.startswith("a limit of time" if clock else "grading failed for 1 answer, such")
     assert "took over 3 s of processor time" in warning
 
 

@@ -239,9 +239,9 @@ def test_where_some_problems_have_grades_the_others_are_left_out(
     ]  # no answer is wrong: mathematics compares every one
     assert "left out, as they have no grade: 2 solutions" in err
     for what, said in (
-        ("samples", "1 answers, at least 2 samples each"),
-        ("samples", "left out, as they have no grade: the samples of 1 answers"),
-        ("difficulty", "1 problems, 2 samples"),
+        ("samples", "1 answer, at least 2 samples each"),
+        ("samples", "left out, as they have no grade: the samples of 1 answer"),
+        ("difficulty", "1 problem, 2 samples"),
     ):
         assert metrics_command([what, str(run)]) == 0
         assert said in capsys.readouterr().out.replace("\n", " ")
@@ -313,7 +313,7 @@ def test_chats_have_the_messages_before_the_problem(run: Path) -> None:
         assert [row["prompt"] for row in written][:1] == [turns]
     assert said == []
     assert next(rows(opened, "sft", ["majority"], chat=False, say=said.append))["prompt"] == "1 + 1"
-    assert said == ["left out, as only --chat has them: the messages before 1 problems"]
+    assert said == ["left out, as only --chat has them: the messages before 1 problem"]
 
 
 def test_without_gold_answers_nothing_is_wrong(

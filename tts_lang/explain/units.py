@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import copysign
 
 from tts_lang.explain.costs import RowRange
@@ -55,6 +56,17 @@ def short(value: float | None) -> str:
     # `1.00M` keeps its noughts: they say how exact it is.
     places = 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:.{places}f}{_SUFFIXES[size]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 answer`, `1,024 answers`."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
+def span(numbers: Collection[int], noun: str) -> str:
+    """`8 answers` if all are the same, else `3 to 8 answers`."""
+    least, most = min(numbers), max(numbers)
+    return ("" if least == most else f"{least:,} to ") + counted(most, noun)
 
 
 def row_count(rows: RowRange | None) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tts_lang.explain.units import counted
 from tts_lang.printable import printable
 from tts_runtime.executor import Outcome
 from tts_runtime.runs.results import Result
@@ -40,8 +41,8 @@ def shown(replies: Sequence[Reply], results: Sequence[Result]) -> str:
         if reply.text is not None:
             lines += ["", reply.text.strip("\n")]
         summary = result.summary
-        calls = "1 call" if summary.policy_calls == 1 else f"{summary.policy_calls:,} calls"
-        lines += ["", f"({calls}, {summary.policy_tokens:,} tokens)"]
+        calls, tokens = summary.policy_calls, summary.policy_tokens
+        lines += ["", f"({counted(calls, 'call')}, {counted(tokens, 'token')})"]
         blocks.append("\n".join(lines))
     return printable("\n\n".join(blocks))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tts_lang.cli.parser import UsageError
-from tts_lang.explain.units import short
+from tts_lang.explain.units import counted, short
 from tts_runtime.cli.record_command import chosen_records, labels_of
 from tts_runtime.cli.report import print_rows
 from tts_runtime.cli.tables import TableColumn, percent
@@ -114,8 +114,8 @@ def _points(options: Namespace) -> _Points:
     common = set.intersection(*trials) if trials else set()
     if any(each != common for each in trials):
         lacking.append(
-            f"strategies have grades for different problems or seeds, {len(common):,} answers in "
-            "common: each row is over its own"
+            "strategies have grades for different problems or seeds, "
+            f"{counted(len(common), 'answer')} in common: each row is over its own"
         )
     return _Points(records, labels, values, lacking)
 
@@ -138,7 +138,7 @@ def scaling(options: Namespace) -> None:
             for run, record in points.records
             for each in _finished(run.answers(record.name))
         ]
-        print(f"Control: {percent(control(every, low, high))} of {len(every):,} answers")
+        print(f"Control: {percent(control(every, low, high))} of {counted(len(every), 'answer')}")
     # A slope from one method to another says nothing of how either grows.
     families: dict[str, list[tuple[float, float]]] = {}
     for (_, record), point in zip(points.records, points.values, strict=True):

@@ -12,6 +12,7 @@ from tts_lang.cli.completion import files, fixed
 from tts_lang.cli.parser import CommandParser, UsageError
 from tts_lang.cli.process import MISTAKE
 from tts_lang.diagnostics import did_you_mean
+from tts_lang.explain.units import counted
 from tts_lang.printable import printable
 from tts_runtime.cli.record_command import name_damage, read_records
 from tts_runtime.record.reader import open_run
@@ -98,6 +99,5 @@ def _export(options: Namespace) -> int:
             Path(options.out).write_text("".join(lines), encoding="utf-8", errors="replace")
         except OSError as error:
             raise UsageError(f"--out: {options.out} cannot be written: {error.strerror}") from error
-        rows_word = "row" if len(lines) == 1 else "rows"
-        print(f"{len(lines):,} {rows_word} in {printable(options.out)}", file=sys.stderr)
+        print(f"{counted(len(lines), 'row')} in {printable(options.out)}", file=sys.stderr)
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tts_lang.cli.completion import folders
 from tts_lang.cli.parser import CommandParser, UsageError
+from tts_lang.explain.units import counted
 from tts_lang.printable import printable
 from tts_runtime.cli.record_command import read_records
 from tts_runtime.runs.merge import merge
@@ -56,6 +57,6 @@ def _merge(options: Namespace) -> int:
     if not options.out:
         raise UsageError("--out: name the merged run directory, a new one")
     run = merge([Path(each) for each in options.directories], Path(options.out))
-    count = len(run.problems)
-    print(printable(f"{run.directory}: {count} problems, {', '.join(run.strategies)}"))
+    count = counted(len(run.problems), "problem")
+    print(printable(f"{run.directory}: {count}, {', '.join(run.strategies)}"))
     return 0

@@ -10,7 +10,7 @@ from typing import Final
 from tts_lang.cli.completion import fixed
 from tts_lang.cli.parser import CommandParser, UsageError
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.explain.units import rounded
+from tts_lang.explain.units import counted, rounded
 from tts_lang.printable import printable
 from tts_lang.values import mean
 from tts_runtime.cli.compute import costs, flops, scaling
@@ -165,8 +165,8 @@ def _ungraded(problems: Sequence[SampledProblem]) -> list[str]:
     answers = sum(bool(each.samples) and not each.graded for each in problems)
     samples = sum(each.ungraded for each in problems)
     counts = [
-        *([f"the samples of {answers:,} answers"] if answers else []),
-        *([f"{samples:,} samples of others"] if samples else []),
+        *([f"the samples of {counted(answers, 'answer')}"] if answers else []),
+        *([f"{counted(samples, 'sample')} of others"] if samples else []),
     ]
     return [f"left out, as they have no grade: {', '.join(counts)}"] if counts else []
 
@@ -174,7 +174,7 @@ def _ungraded(problems: Sequence[SampledProblem]) -> list[str]:
 def _failed(records: Iterable[StrategyRecord]) -> list[str]:
     """What has no samples, and counts as wrong in the accuracy of the strategy itself."""
     failed = sum(bool(each.error) for record in records for each in record.answers.values())
-    return [f"left out, as they failed: {failed:,} answers"] if failed else []
+    return [f"left out, as they failed: {counted(failed, 'answer')}"] if failed else []
 
 
 def _sampled(record: StrategyRecord) -> list[SampledProblem]:
@@ -198,7 +198,9 @@ def _samples(options: Namespace) -> None:
         sizes = _whole_numbers("--k", options.k) or [1 << at for at in range(fewest.bit_length())]
         most = max(len(each.samples) for each in problems)
         if min(sizes) > most:
-            lacking.append(f"{label}: at most {most:,} samples of a problem, fewer than --k")
+            lacking.append(
+                f"{label}: at most {counted(most, 'sample')} of a problem, fewer than --k"
+            )
             continue
         names = ["pass@k (coverage)", "maj@k"]
         rules: list[Rule] = [coverage, majority]
@@ -213,7 +215,8 @@ def _samples(options: Namespace) -> None:
             for k, row in zip(sizes, values, strict=True)
         ]
         sampled_from = (
-            f"{len(problems):,} answers, at least {fewest} samples each; means over all subsets"
+            f"{counted(len(problems), 'answer')}, at least {counted(fewest, 'sample')} each; means "
+            "over all subsets"
         )
         votes = f", of weighted votes over at most {SUBSETS}" if scorers else ""
         lines = [
@@ -325,10 +328,12 @@ def _difficulty(options: Namespace) -> None:
         rated = problems
         scores = [s.score(options.scorer, "last") for each in problems for s in each.samples]
         missing = scores.count(None)
-        left_out = [f"left out, as they have no score: {missing:,} samples"] * bool(missing)
+        samples = counted(missing, "sample")
+        left_out = [f"left out, as they have no score: {samples}"] * bool(missing)
         count = len(scores) - missing
     print_rows("difficulty", names, columns, (), [
-        f"by the samples of {names_of}: {len(ease):,} problems, {count:,} samples",
+        f"by the samples of {names_of}: {counted(len(ease), 'problem')}, "
+        f"{counted(count, 'sample')}",
         *left_out,
         *_failed(record for _, record in records),
         *_stopped(rated),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tts_lang.cli.parser import UsageError
+from tts_lang.explain.units import counted
 from tts_lang.printable import printable
 from tts_runtime.problems.fields import FieldNames, plain_name, problem_of
 from tts_runtime.problems.model import BadRowError, Problem
@@ -51,7 +52,11 @@ def write_problems(
         path.write_text("".join(lines), encoding="utf-8", errors="replace")
     except OSError as error:
         raise UsageError(f"--write: {path} cannot be written: {error.strerror}") from error
-    print(printable(f"written to {path}: {len(lines):,} problems, with {field} and difficulty"))
+    print(
+        printable(
+            f"written to {path}: {counted(len(lines), 'problem')}, with {field} and difficulty"
+        )
+    )
     if lost:
         print(printable(f"left out, as they would be read for others: fields {', '.join(lost)}"))
     if graders:

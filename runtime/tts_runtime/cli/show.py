@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tts_lang.cli.parser import CommandParser, UsageError
 from tts_lang.cli.process import MISTAKE
 from tts_lang.diagnostics import did_you_mean
+from tts_lang.explain.units import counted
 from tts_lang.printable import printable
 from tts_runtime.cli.options import limit_of
 from tts_runtime.cli.record_command import read_records
@@ -128,7 +129,8 @@ def _overview(run: Run, names: Sequence[str], seed: int | None) -> Iterator[str]
     manifest = run.manifest
     about = manifest.configuration
     engines = "; ".join(f"{name} {each['engine']}" for name, each in manifest.engines.items())
-    yield f"{run.directory}: {len(run.problems):,} problems of {manifest.problem_set or 'a caller'}"
+    problems = counted(len(run.problems), "problem")
+    yield f"{run.directory}: {problems} of {manifest.problem_set or 'a caller'}"
     yield f"{engines}; {in_words(run.seeds)}; tts-lang {about.get('version')}"
     for name in names:
         answers = run.answers(name, seed)

@@ -11,7 +11,7 @@ from pathlib import Path
 from tts_lang.cli.completion import fixed
 from tts_lang.cli.parser import CommandParser, UsageError
 from tts_lang.diagnostics import DiagnosticError, did_you_mean
-from tts_lang.explain.units import rounded
+from tts_lang.explain.units import counted, rounded
 from tts_lang.printable import printable
 from tts_runtime.cli.record_command import read_records
 from tts_runtime.cli.tables import percent
@@ -154,10 +154,11 @@ def _tune(options: Namespace) -> int:
     if oracles:
         print(printable(f"left out, as they know the answer: {', '.join(oracles)}"))
     if experiment.left_out:
-        print(f"left out, as not every strategy has their seeds: {experiment.left_out:,} answers")
+        left_out = counted(experiment.left_out, "answer")
+        print(f"left out, as not every strategy has their seeds: {left_out}")
     failed = sum(bool(a.error) for answers in experiment.answers.values() for a in answers)
     if failed:
-        print(f"failed, and so wrong at no cost: {failed:,} answers")
+        print(f"failed, and so wrong at no cost: {counted(failed, 'answer')}")
     small = [budget for budget, point in choices.items() if point is None]
     if small:
         names = printable(", ".join(small))

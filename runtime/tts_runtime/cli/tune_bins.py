@@ -9,7 +9,7 @@ from math import isfinite, nan
 
 from tts_lang.cli.parser import UsageError
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.explain.units import short
+from tts_lang.explain.units import counted, short
 from tts_runtime.cli.options import limit_of
 from tts_runtime.cli.record_command import refuse_others
 from tts_runtime.stats.difficulty import (
@@ -80,7 +80,7 @@ def chosen_bins(options: Namespace, experiment: Experiment, cost: str) -> Bins:
             probes = limit_of("--probes", options.probes) or 4
             fewest = min(len(each.samples) for each in sampled)
             if probes > fewest:
-                raise UsageError(f"--probes: {probe} has {fewest} samples of a problem")
+                raise UsageError(f"--probes: {probe} has {counted(fewest, 'sample')} of a problem")
             first = [replace(each, samples=each.samples[:probes]) for each in sampled]
             ease = predicted(first, str(scorer))
             every = {each.name: each for each in experiment.candidates(cost)}
@@ -90,13 +90,13 @@ def chosen_bins(options: Namespace, experiment: Experiment, cost: str) -> Bins:
             scored = str(scorer) if cost == "flops" else None
             overhead = _overheads(experiment, probe, scored, probes, price)
             predictor = Predicted(str(scorer), probes, scorers[str(scorer)])
-            count = f"{probes} {'probe' if probes == 1 else 'probes'}"
-            words = f"difficulty: mean {scorer} of {count}, {short(price)} {cost}"
+            drawn = counted(probes, "probe")
+            words = f"difficulty: mean {scorer} of {drawn}, {short(price)} {cost}"
     missing = [id_ for id_ in experiment.problems if id_ not in ease]
     if missing:
         raise ExperimentError(
-            f"the difficulty of {len(missing)} problems is not known, the first {missing[0]}: they "
-            "have no graded samples or scores"
+            f"the difficulty of {counted(len(missing), 'problem')} is not known, the first "
+            f"{missing[0]}: no graded samples or scores"
         )
     rates = all(0 <= value <= 1 for value in ease.values())
     bins = options.bins or ("absolute" if rates and kind != "predicted" else "5")

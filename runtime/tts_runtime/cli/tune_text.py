@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tts_lang.explain.units import rounded, short
+from tts_lang.explain.units import counted, rounded, short
 from tts_lang.printable import printable
 from tts_runtime.cli.report import print_rows
 from tts_runtime.cli.tables import TableColumn, interval, percent
@@ -52,7 +52,7 @@ def print_points(
     print(f"\nthe choice with the {'budget of ' if last.baseline else 'largest budget'}"
           f"{last.baseline or ''}:")  # fmt: skip
     for label, size, chosen in zip(bins.labels, sizes, last.choice, strict=True):
-        print(printable(f"  {label} ({size:,} problems): {chosen}"))
+        print(printable(f"  {label} ({counted(size, 'problem')}): {chosen}"))
 
 
 def mean_cost(candidate: TuningCandidate) -> float:

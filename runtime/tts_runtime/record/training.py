@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TypeVar
 
+from tts_lang.explain.units import counted
 from tts_runtime.executor import CandidateRecord
 from tts_runtime.problems.model import Problem, Trial
 from tts_runtime.record.nodes import kind_of
@@ -97,7 +98,7 @@ def rows(
     everything = _drawn(run, strategies, solution, say)
     lost = 0 if chat else sum(bool(problem.before) for problem, _ in everything)
     if lost:
-        say(f"left out, as only --chat has them: the messages before {lost:,} problems")
+        say(f"left out, as only --chat has them: the messages before {counted(lost, 'problem')}")
     for problem, solutions in everything:
         if problem.fields.get(_MISSING):
             raise ValueError(f"the record does not have the text of problem {problem.id}")
@@ -154,7 +155,7 @@ def _drawn(
             "only what is returned"
         )
     if ungraded:
-        say(f"left out, as they have no grade: {ungraded:,} solutions")
+        say(f"left out, as they have no grade: {counted(ungraded, 'solution')}")
     found: dict[str, list[D]] = {}
     for trial, solutions in drawn.items():
         found.setdefault(trial.problem, []).extend(each for _, each in solutions.elements())
