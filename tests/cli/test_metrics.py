@@ -17,6 +17,7 @@ from tts_runtime.cli.tune import tune_command
 from tts_runtime.problems import Problem, problems_named
 from tts_runtime.record.reader import open_run
 from tts_runtime.stats.load import ExperimentError
+from tts_runtime.stats.samples import samples_of
 
 
 def test_metrics_of_samples_rewards_and_costs(grid: Path, call: Call) -> None:
@@ -37,11 +38,24 @@ def test_metrics_of_samples_rewards_and_costs(grid: Path, call: Call) -> None:
     assert "best_of_n[n=6]: at most 6 samples of a problem, fewer than --k\nmajority[n=1]" in err
     code, out, err = call(metrics_command, "samples", grid / "run", "--k", "2")
     assert (code, err, out.count("at most 1 sample of a problem")) == (0, "", 2)
+    _, out, _ = call(metrics_command, "samples", grid / "run", "--k", "1,6", "--strategy",
+                     "majority[n=6]")  # fmt: skip
+    sampled = [samples_of(tree) for tree in run.strategy("majority[n=6]").trees()]
+    six = sum(len(each.samples) == 6 for each in sampled)
+    assert 0 < six < 48  # the votes of the others had been decided
+    assert re.search(rf" answers with k samples +48 +{six}\n", out)
     code, out, _ = call(metrics_command, "rewards", grid / "run", "--strategy", "best_of_n[n=6]")
+    assert ("answers with k samples" in out, "pools differ in size" in out) == (False, False)
     assert (code, all(each in out for each in ("prod(prm)", "tokens per step", "plain vote"))) == (
         0, True)  # fmt: skip
     code, out, _ = call(metrics_command, "costs", grid / "run")
     assert (code, "majority[n=6]" in out, "solved" in out) == (0, True, True)
+
+
+def test_rewards_say_that_decided_votes_left_samples_out(call: Call, tts_run: Command) -> None:
+    tts_run("weighted_best_of_n", "n=4", "--limit", "4", "--out", "run")
+    code, out, _ = call(metrics_command, "rewards", "run")
+    assert (code, "pools differ in size: some ended once" in " ".join(out.split())) == (0, True)
 
 
 def test_difficulty_is_written_back_as_a_field(grid: Path, call: Call, tts_run: Command) -> None:

@@ -214,6 +214,13 @@ def _samples(options: Namespace) -> None:
             TableColumn(f"k={k}", [percent(each) for each in row])
             for k, row in zip(sizes, values, strict=True)
         ]
+        enough = [sum(len(each.samples) >= k for each in problems) for k in sizes]
+        if min(enough) < len(problems):  # a column is over those only
+            names.append("answers with k samples")
+            columns = [
+                TableColumn(column.title, [*column.cells, f"{count:,}"])
+                for column, count in zip(columns, enough, strict=True)
+            ]
         sampled_from = (
             f"{counted(len(problems), 'answer')}, at least {counted(fewest, 'sample')} each; means "
             "over all subsets"
@@ -270,6 +277,7 @@ def _rewards(options: Namespace) -> None:
             f"{tokens / max(1, steps):.1f} tokens per step",
             *_ungraded(everything),
             *_failed([record]),
+            *_stopped(problems),
         ])  # fmt: skip
         print()
     _name_lacking(lacking, records)
