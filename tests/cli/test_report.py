@@ -55,7 +55,7 @@ def test_a_site_is_written(here: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert report_command(["run"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("wrote report/index.html: strategies 2, problems 2, ")
-    assert err == ""
+    assert err == "note: accuracies leave out what has no grade, 1 problem of each strategy\n"
     assert (here / "report" / "index.html").is_file()
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tts_lang.explain.units import rounded
 from tts_runtime.cli.report import print_table
-from tts_runtime.cli.tables import DROPPED, percent, run_line, table
+from tts_runtime.cli.tables import DROPPED, captions, percent, run_line, table
 from tts_runtime.engines.base import Exactness
 from tts_runtime.executor import Work
 from tts_runtime.problems.model import Trial
@@ -44,6 +44,7 @@ def summary(strategy: str, tokens: int = 211_657_892, **given: object) -> Summar
         "answered": 200,
         "failed": 0,
         "correct": 129,
+        "graded": 200,
         "accuracy": 0.645,
         "accuracy_low": 0.58,
         "accuracy_high": 0.71,
@@ -188,17 +189,42 @@ def test_what_is_not_known_is_not_zero() -> None:
     assert ">unknown<" in notebook
 
 
+@pytest.mark.parametrize(
+    ("more", "count"), [((), "1 answer"), ((("both", "xy"),), "1 to 2 answers")]
+)
 def test_strategies_without_common_answers_are_not_compared(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], more: tuple[tuple[str, str], ...], count: str
 ) -> None:
     print_table([
-        Result(summary(name), [Answer(id=id_, seed=0, correct=True)])
-        for name, id_ in (("first", "x"), ("same", "x"), ("other", "y"))
+        Result(summary(name), [Answer(id=id_, seed=0, correct=True) for id_ in ids])
+        for name, ids in (("first", "xy"), ("same", "x"), ("other", "z"), *more)
     ])  # fmt: skip
     out = capsys.readouterr().out
     assert "\n same  " in out.partition(" against first")[2]
-    assert "adjusted" not in out
+    assert ("adjusted" in out) == bool(more)
+    assert f"points of accuracy, on {count} to the same problems; interval" in out
     assert out.endswith("\nnot compared, no graded answer in common: other\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "unit", "said"),
+    [
+        ([{}], "problem", []),
+        ([{"problems": 100}], "problem and seed", []),
+        ([{"graded": 1}], "problem", ["accuracy: over 1 answer with a grade, of 200"]),
+        ([{"graded": 9}, {}], "problem", ["accuracy: over 9 to 200 answers with a grade, of 200"]),
+        ([{"graded": 0, "accuracy": None}, {}], "problem", []),
+    ],
+)
+def test_a_mean_says_over_what_it_is(
+    given: list[dict[str, Any]], unit: str, said: list[str]
+) -> None:
+    rows = [summary("a", **each) for each in given]
+    first, *others = captions(rows)
+    assert first.startswith(f"tokens and FLOPs: mean per {unit} of what the strategy needs")
+    assert others == said
+    notebook = Results([Result(row, []) for row in rows])._repr_html_()
+    assert [f"<p>{line}</p>" in notebook for line in said] == [True] * len(said)
 
 
 def test_means_are_over_problems_that_did_not_fail() -> None:

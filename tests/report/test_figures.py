@@ -423,6 +423,13 @@ def test_bars_do_not_stand_on_each_other() -> None:
     assert bar["encoding"]["y"]["stack"] is None
 
 
+def test_problems_without_a_grade_are_said_to_be_left_out(run: Path) -> None:
+    study = Study([run])
+    study.update()
+    note = "accuracies leave out what has no grade, 1 problem of each strategy"
+    assert list(study.notes()) == [note]
+
+
 @pytest.mark.parametrize(
     ("seeds", "left_out", "note"),
     [

@@ -12,8 +12,8 @@ from rich.console import Console
 from tts_lang.printable import printable
 from tts_runtime.cli.display import remarks
 from tts_runtime.cli.tables import (
-    CAPTION,
     TableColumn,
+    captions,
     comparison_caption,
     comparison_table,
     laid_out,
@@ -30,7 +30,12 @@ from tts_runtime.stats.paired import PairedComparison, compare
 def print_table(results: Sequence[Result]) -> None:
     """The table, and the lines below it; comparisons with the first strategy, if several ran."""
     summaries = [result.summary for result in results]
-    lines = (CAPTION, run_line(summaries[0]), printable(named_in(summaries)), *remarks(summaries))
+    lines = (
+        *captions(summaries),
+        run_line(summaries[0]),
+        printable(named_in(summaries)),
+        *remarks(summaries),
+    )
     _print(lambda width: table(summaries, width), lines)
     names = [each.strategy for each in summaries if each.accuracy is not None]
     if len(names) > 1:

@@ -7,16 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tts_lang.explain.units import rounded, short
+from tts_lang.explain.units import counted, rounded, short, span
 from tts_lang.printable import printable
-from tts_runtime.runs.results import Summary
+from tts_runtime.runs.results import Summary, accuracy_over
 from tts_runtime.stats.paired import PairedComparison, p_shown
-
-#: The line below the table that explains its columns.
-CAPTION = (
-    "tokens and FLOPs: mean per problem of what the strategy needs, each prompt, token and step "
-    "counted once (docs/semantics.md, C66)"
-)
 
 #: Columns dropped on a narrow terminal, in this order; `--json` has them all.
 DROPPED: Final = ("prompt tokens", "FLOPs", "scorer tokens", "95 % interval")
@@ -62,6 +56,16 @@ def table(summaries: Sequence[Summary], width: int | None = None) -> str:
     return laid_out("strategy", names, _columns(summaries), DROPPED, width)
 
 
+def captions(summaries: Sequence[Summary]) -> list[str]:
+    """The lines below the table that explain its columns."""
+    seeds = " and seed" * any(each.trials != each.problems for each in summaries)
+    return [
+        f"tokens and FLOPs: mean per problem{seeds} of what the strategy needs, each prompt, token "
+        "and step counted once (docs/semantics.md, C66)",
+        *accuracy_over(summaries),
+    ]
+
+
 def comparison_table(comparisons: Sequence[PairedComparison], width: int | None = None) -> str:
     """One row per comparison with one strategy, the same for all; `width` as in `table`."""
     against = printable(comparisons[0].right)
@@ -81,13 +85,13 @@ def comparison_table(comparisons: Sequence[PairedComparison], width: int | None 
 def comparison_caption(comparisons: Sequence[PairedComparison]) -> str:
     """The line below: on what, by which methods."""
     trials = {each.trials for each in comparisons}
-    counts = f"{min(trials):,}" if len(trials) == 1 else f"{min(trials):,} to {max(trials):,}"
     several = (
         f", adjusted for {len(comparisons)} comparisons (Holm)" if len(comparisons) > 1 else ""
     )
-    same = "answers to the same problems" + " and seeds" * (trials != {comparisons[0].problems})
+    seeds = " and seeds" * any(each.trials != each.problems for each in comparisons)
     return (
-        f"difference: points of accuracy, on {counts} {same}; interval: bootstrap over problems; "
+        f"difference: points of accuracy, on {span(trials, 'answer')} to the same problems{seeds}; "
+        "interval: bootstrap over problems; "
         f"p: exact sign-flip test (McNemar){several}; `cannot tell`: p is 0.05 or more"
     )
 
@@ -203,7 +207,7 @@ def run_line(summary: Summary) -> str:
     time = f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.1f} s"
     drawn = f"engines drew {work.policy_tokens + work.cancelled_tokens:,} tokens"
     if work.cancelled_calls:
-        drawn += f" ({work.cancelled_calls:,} requests cancelled)"
+        drawn += f" ({counted(work.cancelled_calls, 'request')} cancelled)"
     parts = [f"{drawn} and processed {work.prompt_tokens:,} prompt and path tokens"]
     if work.scorer_calls:
         parts.append(f"scorers processed {work.scorer_tokens:,}")

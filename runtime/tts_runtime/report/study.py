@@ -11,6 +11,7 @@ from json import loads
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from tts_lang.explain.units import span
 from tts_lang.readers import MAX_PLAN_BYTES, read_written
 from tts_runtime.problems.model import Problem, Trial
 from tts_runtime.record.files import PLAN, SUMMARY, DirectoryError, refuse_twice
@@ -261,12 +262,18 @@ class Study:
             more = f", and {len(damaged) - 3} more" if len(damaged) > 3 else ""
             listed = "; ".join(map(str, damaged[:3]))
             yield f"damaged lines are left out: {listed}{more}"
+        ungraded = {
+            len(entry.trials) - len(grades) for entry in self.entries if (grades := entry.grades())
+        }
+        if any(ungraded):
+            count = span(ungraded, self.unit)
+            yield f"accuracies leave out what has no grade, {count} of each strategy"
         different = {frozenset(entry.trials) for entry in self.entries}
         if len(different) > 1:
-            least, most = min(map(len, different)), max(map(len, different))
-            count = f"{least:,} to {most:,}" if least < most else "other"
+            sizes = {len(each) for each in different}
+            count = span(sizes, self.unit) if len(sizes) > 1 else f"other {self.unit}s"
             yield (
-                f"strategies have {count} {self.unit}s so far: "
+                f"strategies have {count} so far: "
                 "single accuracies are each over its own, differences over the common ones"
             )
 

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.explain.units import rounded, short
+from tts_lang.explain.units import rounded, short, span
 from tts_lang.printable import printable
 from tts_runtime.engines.base import Exactness
 from tts_runtime.executor import Work
@@ -91,6 +91,7 @@ class Summary(BaseModel):
     answered: int = Field(description="Trials that got an answer, right or wrong")
     failed: int = Field(description="Trials that ended with an error")
     correct: int
+    graded: int = Field(default=0, description="Trials that have a grade, right or wrong")
     accuracy: float | None = Field(description="Share correct of those with a grade")
     accuracy_low: float | None = Field(
         description="Lower end of the 95 % interval: Wilson's, with problems as clusters of seeds"
@@ -234,6 +235,7 @@ def summary_of(
         answered=answered,
         failed=failed,
         correct=correct,
+        graded=graded,
         accuracy=correct / graded if graded else None,
         accuracy_low=low if graded else None,
         accuracy_high=high if graded else None,
@@ -273,7 +275,7 @@ def _summaries(summaries: Sequence[Summary]) -> str:
         flops = "unknown" if summary.flops is None else short(summary.flops / count)
         failed = f" ({summary.failed} failed)" * (summary.failed > 0)
         rows.append((summary.strategy + failed, accuracy, interval, *cells, flops))
-    lines = ["tokens and FLOPs: means per problem and seed"]
+    lines = ["tokens and FLOPs: means per problem and seed", *accuracy_over(summaries)]
     if summaries:
         lines.append(named_in(summaries))
     lines += [
@@ -282,6 +284,15 @@ def _summaries(summaries: Sequence[Summary]) -> str:
         for line in warnings_of(summary.reliability)
     ]
     return table(head, rows) + "".join(f"<p>{escape(printable(line))}</p>" for line in lines)
+
+
+def accuracy_over(summaries: Sequence[Summary]) -> list[str]:
+    """A line of a table about the answers that its accuracies leave out, if there are any."""
+    rated = [each for each in summaries if each.accuracy is not None]
+    if all(each.graded == each.trials for each in rated):
+        return []
+    graded = span({each.graded for each in rated}, "answer")
+    return [f"accuracy: over {graded} with a grade, of {max(each.trials for each in rated):,}"]
 
 
 def named_in(summaries: Sequence[Summary]) -> str:
