@@ -395,6 +395,8 @@ class Run:
     def to_pandas(self, what: str = "answers") -> pandas.DataFrame:
         """`answers` or `nodes` as a data frame; nested values as they are, for Parquet `to_arrow`.
 
+        Tokens and steps of nodes are those of whole paths, so their sums are no costs: see answers.
+
         Raises:
             ModuleNotFoundError: pandas is not installed.
         """
