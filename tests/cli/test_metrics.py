@@ -216,6 +216,9 @@ def test_accuracies_of_different_problems_are_said_to_be_so(
     for strategy, *part in (("majority", "--limit", "5"), ("greedy", "--limit", "7"),
                             ("best_of_n", "--limit", "5", "--scorer", "prm=sim")):  # fmt: skip
         assert tts_run(strategy, *part, *common, strategy)[0] == 0
+    assert tts_run("greedy", "--limit", "3", *common, "again")[0] == 0
+    _, out, _ = call(metrics_command, "difficulty", "greedy", "again", "--strategy", "greedy")
+    assert "by the samples of greedy: 7 problems, 10 samples" in out
     for what in (("flops", "--size-ratio", "14"), ("scaling",)):
         _, out, _ = call(metrics_command, *what, "majority", "greedy")
         assert "for different problems or seeds, 5 answers in common" in " ".join(out.split())

@@ -273,8 +273,8 @@ def _rewards(options: Namespace) -> None:
         steps = sum(each.steps for each in samples)
         print_rows(label, names, columns, (), [
             f"plain vote {percent(vote)}; {tokens / max(1, len(samples)):,.0f} tokens and "
-            f"{steps / max(1, len(samples)):.1f} steps per solution, "
-            f"{tokens / max(1, steps):.1f} tokens per step",
+            f"{rounded(steps / max(1, len(samples)))} steps per solution, "
+            f"{rounded(tokens / max(1, steps))} tokens per step",
             *_ungraded(everything),
             *_failed([record]),
             *_stopped(problems),
@@ -328,7 +328,7 @@ def _difficulty(options: Namespace) -> None:
         TableColumn("above", ["" if each is None else f"{each:.3g}" for each in spans]),
         TableColumn(field, ["-" if each is None else f"{each:{form}}" for each in means]),
     ]
-    names_of = ", ".join(record.name for _, record in records)
+    names_of = ", ".join(dict.fromkeys(record.name for _, record in records))
     if options.scorer is None:
         rated, left_out = [each for each in problems if each.graded], _ungraded(problems)
         count = sum(len(each.samples) for each in rated)
