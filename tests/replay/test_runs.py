@@ -158,6 +158,35 @@ def test_waits_are_replayed_together_as_far_as_the_record_reaches(tmp_path: Path
     assert words in (refused.error or "")
 
 
+def test_of_several_policies_each_is_served_its_own_draws(tmp_path: Path) -> None:
+    """Theirs have the same numbers and clauses, of greedy draws too."""
+    small = "policy small\n"
+    lines = {"policy": "a = sample 2", "small": "a = sample 2 from small"}
+    greedy = "b = sample 1 {}at temperature 0"
+    plans = [
+        plan_of(lines["policy"], greedy.format(""), "return vote (a + b)"),
+        plan_of(lines["small"], greedy.format("from small "), "return vote (a + b)", before=small),
+    ]
+    plans = [replace(plan, strategy=name) for plan, name in zip(plans, lines, strict=True)]
+    record = tmp_path / "run"
+    policies = {"policy": "sim", "small": "sim:7"}
+    first = tts_runtime.run(
+        plans, PROBLEMS, settings=tts_runtime.Settings(policies=policies, out=record)
+    )
+    assert gist(list(first[0].answers)) != gist(list(first[1].answers))
+    both = {name: f"replay:{record}?policy={name}" for name in policies}
+    again = tts_runtime.run(plans, settings=tts_runtime.Settings(policies=both))
+    assert [gist(list(each.answers)) for each in again] == (
+        [gist(list(each.answers)) for each in first]
+    )
+    # A policy may be bound under another name.
+    other = tts_runtime.Settings(policies={"policy": both["small"]})
+    [renamed] = tts_runtime.run(plans[0], settings=other)
+    assert gist(list(renamed.answers)) == gist(list(first[1].answers))
+    with pytest.raises(EngineError, match="no policy `large`; its policies: policy, small"):
+        replayed(Path(f"{record}?policy=large"), plans[0])
+
+
 def test_other_strategies_run_as_far_as_the_record_reaches(tmp_path: Path) -> None:
     ran(tmp_path / "run", "best_of_n", n=6)
     for strategy, n in (

@@ -57,10 +57,11 @@ def _unfit(recorded: Recorded, amount: Amount, decoding: Decoding, *, asks: bool
         )
 
 
-def clauses_of(request: GenerateRequest) -> dict[str, Any]:
-    """A request's clauses, as a record has them."""
+def clauses_of(request: GenerateRequest, policy: str) -> dict[str, Any]:
+    """The clauses of a request to a policy, by its name in the record, as a record has them."""
     sampling = request.sampling
     return {
+        "policy": policy,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "top_k": sampling.top_k,

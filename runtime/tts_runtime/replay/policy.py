@@ -317,7 +317,7 @@ class ReplayPolicy(PolicyEngine):
     ) -> Generation:
         origin = request.origin
         assert origin is not None
-        clauses = clauses_of(request)
+        clauses = clauses_of(request, self.recorded.policy)
         child = self._child(trial, start, clauses, request.limits, number)
         if child.error is not None:
             raise CandidateError(Fault.UNUSABLE, f"as recorded: {child.error}")
@@ -364,9 +364,10 @@ class ReplayPolicy(PolicyEngine):
         """The draw of this number; of several, that with the same limits, else the longest."""
         there = start.children.get(number, [])
         failed = start.prompt is not None and start.key is None  # as every draw from it did
-        if not there and (failed or not clauses["temperature"]):  # greedy: all are the same draw
-            there = [each for group in start.children.values() for each in group][:1]
         fit = [each for each in there if each.drawn_as(clauses)]
+        if not fit and (failed or not clauses["temperature"]):  # greedy: all are the same draw
+            there = [each for group in start.children.values() for each in group]
+            fit = [each for each in there if each.drawn_as(clauses)]
         if fit:
             return next((each for each in fit if same_limits(each, limits)), max(fit, key=_size))
         name = f"record {self.recorded.name}: problem {trial.problem}"

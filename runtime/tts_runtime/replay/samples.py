@@ -17,6 +17,7 @@ from tts_runtime.tokens import TEXT, split_evenly, to_bytes, to_text
 
 #: Clauses that decide what is drawn; the others say when to stop.
 DRAWING: Final[Mapping[str, object]] = {
+    "policy": "policy",
     "temperature": 1.0,
     "top_p": 1,
     "top_k": 0,
@@ -141,6 +142,7 @@ class Recorded(ABC):
 
     Args:
         name: For messages.
+        policy: Whose samples are served, as clauses name it; files do not.
         problems: In order.
         binding: How texts were read: steps, answers, thoughts, default sampling.
         scorers: By name.
@@ -151,6 +153,7 @@ class Recorded(ABC):
     """
 
     name: str
+    policy: str = "policy"
     problems: Sequence[Problem]
     binding: Binding
     scorers: Mapping[str, ScorerAbout]
