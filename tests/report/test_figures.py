@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import tts_runtime
 from tests.support.runs import plan_of
+from tts_lang.explain.units import rounded
 from tts_runtime.problems import Problem
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.files import DirectoryError
 from tts_runtime.record.reader import open_run
 from tts_runtime.report.charts import Axis, bars, curves
 from tts_runtime.report.difficulty import grouping
-from tts_runtime.report.figures import _calibration, _groups, _lengths, comparisons, figures
+from tts_runtime.report.figures import comparisons, figures
 from tts_runtime.report.page import baseline_of
-from tts_runtime.report.reward import MOST, ScoredCandidate, behaviour
 from tts_runtime.report.study import Scalar, Study
+from tts_runtime.report.tables import tables
 from tts_runtime.report.theme import SERIES, config, dark_style
 from tts_runtime.runs.sweeps import swept
 from tts_runtime.stats.proportions import clustered_wilson
@@ -132,92 +131,6 @@ def test_the_dark_style_knows_every_color_of_the_light_look() -> None:
     style = dark_style()
     for color in {texts[at : at + 7] for at in range(len(texts)) if texts[at] == "#"}:
         assert f'[fill="{color}"]' in style
-
-
-@settings(deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.integers(1, 5), st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.booleans()),
-        min_size=2,
-        max_size=30,
-    )
-)
-def test_what_a_scorer_does_is_what_scipy_says(
-    candidates: list[tuple[int, float, bool]],
-) -> None:
-    from scipy import stats
-
-    kept = [ScoredCandidate("p", tokens, score, right) for tokens, score, right in candidates]
-    found = behaviour(kept)
-    tokens, scores = [each.tokens for each in kept], [each.score for each in kept]
-    if len(set(tokens)) > 1 and len(set(scores)) > 1:
-        assert found.length == pytest.approx(stats.spearmanr(tokens, scores).statistic)
-    else:
-        assert found.length is None
-    good = [each.score for each in kept if each.right]
-    bad = [each.score for each in kept if not each.right]
-    if good and bad:
-        pairs = len(good) * len(bad)
-        assert found.auc == pytest.approx(stats.mannwhitneyu(good, bad).statistic / pairs)
-    else:
-        assert found.auc is None
-
-
-def scored(problems: int, scores: int) -> list[ScoredCandidate]:
-    """Candidates of one length whose score and grade depend on their problem."""
-    return [
-        ScoredCandidate(f"p{at % problems}", 7, (at % problems + at % 3) / 1e4, at % problems > 1)
-        for at in range(scores)
-    ]
-
-
-def test_intervals_of_scores_have_problems_as_clusters() -> None:
-    from statsmodels.api import OLS
-
-    right = [each for each in scored(5, 60) if each.right]
-    [row] = _lengths(right)
-    groups = np.array([int(each.problem[1:]) for each in right])
-    y = np.array([each.score for each in right])
-    fit = OLS(y, np.ones_like(y)).fit(cov_type="cluster", cov_kwds={"groups": groups})
-    [(low, high)] = fit.conf_int()
-    assert (row["value"], row["low"], row["high"]) == pytest.approx((y.mean(), low, high), rel=1e-5)
-    [row] = _lengths([each._replace(score=each.score * 1e-200) for each in right])
-    assert (row["low"], row["high"]) == pytest.approx(
-        (low * 1e-200, high * 1e-200), rel=1e-5, abs=0
-    )
-    same = [each._replace(score=0.5) for each in scored(5, 60)]
-    [row] = _calibration("prm", same)
-    low, high = clustered_wilson((12 * (at > 1), 12) for at in range(5))
-    assert (row["value"], row["low"], row["high"]) == pytest.approx((60, 100 * low, 100 * high))
-
-
-def test_one_problem_alone_has_no_interval() -> None:
-    assert [(row["low"], row["high"]) for row in _lengths(scored(1, 20))] == [(None, None)]
-    # Nor have scores whose sum is no number; their mean is one.
-    largest = [each._replace(score=1e308 * (-1) ** at) for at, each in enumerate(scored(6, 60))]
-    rows = _lengths([*largest, *(each._replace(score=1e308, tokens=9) for each in largest)])
-    assert {(row["low"], row["high"]) for row in rows if row["at"] == 7} == {(None, None)}
-    assert {row["value"] for row in rows if row["at"] == 9} == {1e308}
-
-
-@pytest.mark.parametrize("count", [1, 7, 8, 16, 17, 18, 19, 20, 23, 100])
-def test_groups_of_scores_are_of_about_one_size(count: int) -> None:
-    candidates = [ScoredCandidate("p", at, 0.5, right=True) for at in range(count)]
-    sizes = [len(group) for group in _groups(candidates, "tokens")]
-    assert (len(sizes), sum(sizes)) == (min(count, 8), count)
-    assert max(sizes) - min(sizes) <= 1
-
-
-def test_memory_of_a_scorer_does_not_grow_with_the_run() -> None:
-    from tts_runtime.report.reward import _Sample
-
-    sample = _Sample()
-    for at in range(5 * MOST + 7):
-        sample.add(ScoredCandidate("p", at, 0.5, None))
-    assert MOST // 2 <= len(sample.candidates) <= MOST
-    assert sample.seen == 5 * MOST + 7
-    steps = {other.tokens - one.tokens for one, other in pairwise(sample.candidates)}
-    assert len(steps) == 1
 
 
 def problems(field: str, *values: object) -> dict[str, Problem]:
@@ -401,6 +314,58 @@ def test_a_group_of_problems_is_one_panel_whoever_has_answered(two_sweeps: Study
     drawn = figures(study, grouping(study.problems, {}), None)
     [difficulty] = [each for each in drawn if each.name == "difficulty"]
     assert {row["panel"] for row in difficulty.rows} == {"level 1 (2)", "level 2 (1)"}
+
+
+def test_figures_and_tables_have_the_numbers_of_the_record(two_sweeps: Study) -> None:
+    study = Study(two_sweeps.directories)
+    study.update()
+    for place, entry in enumerate(study.entries):
+        for at, (key, trial) in enumerate(entry.trials.items()):
+            entry.trials[key] = trial._replace(correct=(at + place) % 3 > 0)
+    groups, baseline = grouping(study.problems, {}), study.entries[0]
+    drawn = {each.name: each.rows for each in figures(study, groups, baseline)}
+    cells: dict[str, dict[Any, Sequence[Any]]] = {
+        table.name: {row[0]: row[1:] for row in table.rows} for table in tables(study, baseline)
+    }
+
+    def numbers(figure: str, **about: object) -> list[float]:
+        [row] = [row for row in drawn[figure] if about.items() <= row.items()]
+        return [row["value"], row["low"], row["high"]]
+
+    def accuracy(grades: Sequence[bool | None]) -> tuple[float, float, float]:
+        right = [each is True for each in grades]
+        low, high = clustered_wilson((each, 1) for each in right)
+        return 100 * sum(right) / len(right), 100 * low, 100 * high
+
+    for entry in study.entries:
+        grades = {key.problem: trial.correct for key, trial in entry.trials.items()}
+        tokens = sum(each.policy_tokens for each in entry.record.answers.values()) / len(grades)
+        series, n = study.series(entry, "n"), entry.parameters["n"]
+        right = accuracy([*grades.values()])
+        assert numbers("accuracy-n", series=series, at=n) == pytest.approx(right, rel=1e-5)
+        by_cost = numbers("accuracy-tokens", series=series, at=tokens)
+        assert by_cost == pytest.approx(right, rel=1e-5)
+        share, ends, cost = cells["accuracy"][entry.name]
+        assert (share.value, ends.low.value, ends.high.value) == pytest.approx(right)
+        assert (share.shown, cost.value) == (rounded(right[0]), tokens)
+        for level, problems in ((1, "02"), (2, "13")):
+            panel = {"series": series, "at": str(n), "panel": f"level {level} (2)"}
+            right = accuracy([grades[each] for each in problems])
+            assert numbers("difficulty", **panel) == pytest.approx(right, rel=1e-5)
+            assert cells["difficulty"][entry.name][level - 1].value == right[0]
+    places = [(row["panel"], int(row["at"])) for row in drawn["difficulty"]]
+    assert places == sorted(places)
+    compared = comparisons(study, baseline)
+    for each, row in zip(compared, drawn["differences"], strict=True):
+        assert [row["series"], row["against"], row["only"], row["only_other"]] == (
+            [each.left, each.right, each.left_only, each.right_only]
+        )
+        wanted = [100 * each.difference, 100 * each.low, 100 * each.high, each.adjusted]
+        shown = [row["value"], row["low"], row["high"], row["p"]]
+        assert shown == pytest.approx(wanted, abs=1e-3)
+        against, points, ends, p = cells["differences"][each.left]
+        assert against == each.right
+        assert [points.value, ends.low.value, ends.high.value, p.value] == wanted
 
 
 @pytest.mark.parametrize(("failed", "drawn"), [(True, True), (False, False)])
