@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from tts_lang.plan.graph import Operation
+from tts_lang.values import votes
 from tts_runtime.executor.problem import Events, place
 from tts_runtime.executor.rows import Candidate
 from tts_runtime.executor.scope import Decided, Scope
@@ -160,11 +161,16 @@ def _values(values: Sequence[Any]) -> list[Value]:
 _PLAIN: Final[Set[type]] = {bool, int, float, str, type(None)}
 
 
-def classes(decision: Mapping[str, Any]) -> dict[str, float]:
-    """Of a vote: its classes and their weights, the heaviest first."""
-    found: dict[str, float] = {}
-    weights = decision.get("weights") or [1.0] * len(decision.get("values", ()))
-    for key, weight in zip(decision.get("values", ()), weights, strict=True):
-        if key is not None:
-            found[str(key)] = found.get(str(key), 0.0) + (weight or 0.0)
-    return dict(sorted(found.items(), key=lambda each: -each[1]))
+def classes(decision: Mapping[str, Any]) -> list[dict[Value, float]]:
+    """Of a vote: the classes of each group and their weights, as counted, the heaviest first."""
+    values: Sequence[Value] = decision.get("values", ())
+    weights = decision.get("weights") or [1.0] * len(values)
+    result = []
+    for places in decision.get("groups", (range(len(values)),)):
+        ballots: dict[Value, list[float]] = {}
+        for at in places:
+            if values[at] is not None:
+                ballots.setdefault(values[at], []).append(weights[at] or 0.0)
+        counted = {key: votes(each) for key, each in ballots.items()}
+        result.append(dict(sorted(counted.items(), key=lambda each: -each[1])))
+    return result

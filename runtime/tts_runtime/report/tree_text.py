@@ -112,11 +112,16 @@ def _decided(decision: Mapping[str, Any]) -> str:
     where = f" round {'.'.join(map(str, rounds))}" if rounds else ""
     head = f"{decision['op']} at {decision['place']}{where}: {len(decision['in'])} nodes"
     if decision["op"] == "vote":
-        listed = list(classes(decision).items())
-        shown = ", ".join(f"{key} {weight:.3g}" for key, weight in listed[:SHOWN])
-        more = f", {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-        return f"{head}, classes {shown or 'none'}{more} -> {_nodes(decision['out'])}"
+        shown = "; ".join(map(_classes, classes(decision)))
+        return f"{head}, classes {shown} -> {_nodes(decision['out'])}"
     return f"{head} -> {_nodes(decision['out'])}"
+
+
+def _classes(weights: Mapping[Any, float]) -> str:
+    """The classes of one group of a vote."""
+    shown = ", ".join(f"{key} {weight:.3g}" for key, weight in list(weights.items())[:SHOWN])
+    more = f", {len(weights) - SHOWN} more" if len(weights) > SHOWN else ""
+    return f"{shown or 'none'}{more}"
 
 
 def _faults(tree: Tree) -> Iterator[str]:

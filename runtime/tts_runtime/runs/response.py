@@ -262,8 +262,10 @@ def _order(trace: Tree, winner: CandidateRecord) -> dict[int, int]:
             continue
         nodes = decision["in"]
         if decision["op"] == "vote":
-            weights = classes(decision)
-            ranks = [weights.get(str(value), -1.0) for value in values]
+            weights, *others = classes(decision)
+            if others:  # a vote of each group: the winner was chosen among theirs
+                continue
+            ranks = [weights.get(value, -1.0) for value in values]
         elif all(value is None or isinstance(value, int | float) for value in values):
             best = [values[at] for at, node in enumerate(nodes) if node in chosen]
             if not best or best[0] is None:
