@@ -206,26 +206,56 @@ def test_small_requests_and_other_keys_pass_large_ones() -> None:
 def test_small_requests_have_room_on_top_of_searches() -> None:
     async def asked() -> None:
         admission = Admission(64, 100)
-        release = asyncio.Event()
+        sizes = (64, 64, 5, 4, 1, 4)
+        ends = [asyncio.Event() for _ in sizes]
         entered: list[int] = []
 
-        async def one(rows: int) -> None:
+        async def one(rows: int, end: asyncio.Event) -> None:
             async with admission.room("a", rows):
                 entered.append(rows)
-                await release.wait()
+                await end.wait()
 
-        tasks = [asyncio.ensure_future(one(rows)) for rows in (64, 64, 5, 4, 1, 4)]
+        tasks = [asyncio.ensure_future(one(*each)) for each in zip(sizes, ends, strict=True)]
         for _ in range(5):
             await asyncio.sleep(0)
         # Small is up to 4 of 64, and 8 in all have room on top: the last one waits.
         assert entered == [64, 4, 1]
         assert (admission.rows, admission.waiting) == (69, 3)
-        release.set()
+        ends[3].set()  # the small one that waits may have its room, whatever waits before it
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert entered == [64, 4, 1, 4]
+        assert (admission.rows, admission.waiting) == (69, 2)
+        for end in ends:
+            end.set()
         await asyncio.gather(*tasks)
         assert sorted(entered) == [1, 4, 4, 5, 64, 64]
         assert (admission.rows, admission.running, admission.waiting) == (0, 0, 0)
 
     asyncio.run(asked())
+
+
+def test_when_to_come_back_follows_what_requests_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = 0.0
+    monkeypatch.setattr("tts_runtime.serve.admission.monotonic", lambda: seconds)
+
+    async def asked() -> list[int]:
+        nonlocal seconds
+        after = []
+        admission = Admission(3, 10)
+        for took in (101, 11, 11):
+            async with admission.room("other", 3):
+                waiting = [asyncio.ensure_future(_hold(admission)) for _ in range(3)]
+                await asyncio.sleep(0)
+                after.append(admission.retry_after())
+                for each in waiting:
+                    each.cancel()
+                await asyncio.wait(waiting)
+                seconds += took
+        return after
+
+    # The mean of the time that requests take is 1 s, then 11 s: three of them wait for one.
+    assert asyncio.run(asked()) == [3, 33, 33]
 
 
 def test_room_is_kept_through_any_cancellation() -> None:
