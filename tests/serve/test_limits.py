@@ -327,6 +327,27 @@ def test_a_key_has_a_rate_a_concurrency_and_a_budget(tmp_path: Path) -> None:
     asyncio.run(asked())
 
 
+def test_a_rate_fills_up_again_to_one_period() -> None:
+    now = [0.0]
+    key = ApiKey("k", rate=Allowance(2, 60), clock=lambda: now[0])
+
+    def refused_after(requests: int) -> str:
+        for _ in range(requests):
+            with key.request(None):
+                pass
+        with pytest.raises(ApiError, match="too many requests") as caught, key.request(None):
+            pass
+        return caught.value.headers["Retry-After"]
+
+    assert refused_after(2) == "30"
+    now[0] = 18.0
+    assert refused_after(0) == "12"
+    now[0] = 30.0
+    assert refused_after(1) == "30"
+    now[0] = 3600.0
+    assert refused_after(2) == "30"
+
+
 def test_a_budget_is_not_exceeded_by_requests_at_once_and_comes_back() -> None:
     now = [0.0]
     key = ApiKey("k", tokens=Allowance(100, 3600), clock=lambda: now[0])
@@ -337,6 +358,10 @@ def test_a_budget_is_not_exceeded_by_requests_at_once_and_comes_back() -> None:
         with pytest.raises(ApiError, match="nothing bounds"), key.request(None):
             pass
         paid(10)
+    for bound, status in ((100, 429), (101, 403)):  # the one fits the next hour, the other none
+        with pytest.raises(ApiError, match="90 left") as caught, key.request(bound):
+            pass
+        assert caught.value.status == status
     with key.request(90):
         pass  # it broke off: nobody knows what it drew
     with pytest.raises(ApiError, match="0 left"), key.request(1):
@@ -403,7 +428,9 @@ def test_the_first_key_of_a_file_with_a_byte_order_mark_may_ask(tmp_path: Path) 
         ("sk-alice-1 rate=x/min", "rate=60/min"),
         ("sk-alice-1 tokens=1e6/week", "tokens=2e6/day"),
         ("sk-alice-1 tokens=1.2.3", "tokens=2e6/day"),
+        ("sk-alice-1 tokens=1e999/day", "tokens=2e6/day"),
         ("sk-alice-1 concurrency=0", "concurrency=8"),
+        ("sk-alice-1 concurrency=8/min", "concurrency=8"),
         ("sk-alice-1 rate=1/min rate=600/min", "`rate` is there twice"),
         ("sk-älice-1 rate=6/min", "ASCII"),
         ("sk-alice-1\n\nsk-alice-1", "keys.txt:3: this key is there already"),
