@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +23,7 @@ from tts_lang.explain.json_form import to_values
 from tts_lang.explain.models import Model, Models
 from tts_lang.explain.render import to_text
 from tts_lang.explain.tree import explain
-from tts_lang.explain.units import short
+from tts_lang.explain.units import exact, short
 from tts_lang.optimise.command import explain_optimised
 from tts_lang.optimise.pipeline import optimise
 from tts_lang.plan import graph
@@ -41,17 +42,48 @@ def text_of(plan: Plan, width: int = 100, context: int | None = 1024) -> str:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
+        (None, "inf"),
         (0.25, "0.25"),
+        (2.99, "2.99"),
+        (2.996, "3"),
         (999.4, "999"),
         (999.96, "1000"),
         (1234.5, "1234"),
         (9999, "9999"),
+        (10_000, "10.0k"),
         (16_384, "16.4k"),
-        (999_999, "1.00M"),
+        (99_940, "99.9k"),
+        (99_950, "100k"),
+        (999_499, "999k"),
+        (999_500, "1.00M"),
+        (9_994_000, "9.99M"),
+        (9_995_000, "10.0M"),
+        (999e24, "999Y"),
+        (1.26e27, "1e27"),
+        (sys.float_info.max, "2e308"),
+        (10**400, ">1e308"),
     ],
 )
-def test_a_short_number_is_never_an_exponent_where_it_fits(value: float, shown: str) -> None:
+def test_a_short_number_is_never_an_exponent_where_it_fits(value: float | None, shown: str) -> None:
     assert short(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "unbounded"),
+        (2.04, "2"),
+        (2.06, "2.1"),
+        (16_384, "16,384"),
+        (2**53 + 1, "9,007,199,254,740,993"),
+        (10**18 - 1, "999,999,999,999,999,999"),
+        (10**18, "1e18"),
+        (1.26e27, "1.3e27"),
+        (10**400, ">1e308"),
+    ],
+)
+def test_an_exact_number_has_all_its_digits_where_it_fits(value: float | None, shown: str) -> None:
+    assert exact(value) == shown
 
 
 @pytest.mark.parametrize("name", SHOWN)

@@ -22,7 +22,7 @@ def exact(value: float | None) -> str:
     if value >= _LONGEST:
         return f"{value:.2g}".replace("e+", "e")
     whole = round(value, 1)
-    return f"{whole:,.0f}" if whole == int(whole) else f"{whole:,.1f}"
+    return f"{int(whole):,}" if whole == int(whole) else f"{whole:,.1f}"
 
 
 def rounded(value: float, places: int = 1, sign: str = "") -> str:
