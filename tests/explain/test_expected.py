@@ -57,11 +57,45 @@ def test_the_rest_of_a_beam_that_was_cut_off_is_generated_in_one_go() -> None:
     assert found.sampled_tokens == 4 * 16 * 60 + 16 * 5 * 60
 
 
-def test_branches_on_scores_go_half_each_way() -> None:
-    body = "    pool = sample 4\n    score pool by prm\n    if mean(last(prm) of pool) > 0.5:\n"
+@pytest.mark.parametrize(
+    ("condition", "calls"),
+    [
+        ("mean(last(prm) of pool) > 0.5", 4 + 6 / 2),  # on scores: half each way
+        ("mean(last(prm) of pool) > 0.5 and count(pool) > 9", 4 + 6),  # known: never
+        ("mean(last(prm) of pool) > 0.5 and count(pool) > 3", 4 + 6 / 2),
+        ("mean(last(prm) of pool) > 0.5 or count(pool) > 3", 4),  # always
+    ],
+)
+def test_branches_go_where_what_is_known_says(condition: str, calls: float) -> None:
+    body = f"    pool = sample 4\n    score pool by prm\n    if {condition}:\n"
     body += "        return vote pool\n    more = sample 6\n    return vote (pool + more)\n"
     costs = expected(compiled(f"strategy main():\n{body}"), LENGTHS)
-    assert total_of(costs).policy_calls == 4 + 6 / 2
+    assert total_of(costs).policy_calls == calls
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+@pytest.mark.parametrize(("one", "other"), [(2, 6), (4, 4)])
+def test_after_a_branch_a_pool_is_the_mean_of_both_sides(one: int, other: int, depth: int) -> None:
+    """Also within another branch, which is half as likely."""
+    unknown = "if mean(last(prm) of pool) > 0.5:"
+    lines = ["pool = sample 4", "score pool by prm"]
+    lines += [unknown, "    return vote pool"] * depth
+    lines += [unknown, f"    p = sample {one} steps", "else:", f"    p = sample {other} steps"]
+    lines += ["    p = expand p by 1 steps", "p = expand p by 2 steps", "return vote p"]
+    body = "".join(f"    {line}\n" for line in lines)
+    found = total_of(expected(compiled(f"strategy main():\n{body}"), LENGTHS))
+    steps = (one + other + other) / 2 + (one + other)
+    assert found.policy_calls == 4 + steps / 2**depth
+    assert found.sampled_tokens == 4 * 540 + steps * 60 / 2**depth
+    if one == other:  # paths before the last calls have one step, or two
+        cached = (steps * 100 + other / 2 * 60 + (one + other) * 90) / 2**depth
+        assert found.cached_tokens == 3 * 100 + cached
+
+
+def test_a_share_of_a_pool_goes_on() -> None:
+    body = "    pool = sample 8 steps\n    score pool by prm\n"
+    body += "    pool = select top 25% of pool by last(prm)\n    return vote (expand pool by 1)\n"
+    assert total_of(expected(compiled(f"strategy main():\n{body}"), LENGTHS)).policy_calls == 8 + 2
 
 
 def test_a_policy_reads_the_problem_once_and_a_scorer_new_steps_only() -> None:
@@ -133,12 +167,17 @@ def test_operations_add_up_to_what_paths_through_the_plan_cost(number: int) -> N
     assert all(weight <= 1 + 1e-9 for weight in walk.all_prompts().values())
 
 
-def test_a_policy_that_two_sides_call_reads_the_problem_once() -> None:
+@pytest.mark.parametrize(("other", "calls"), [("from small", 1), ("", 0.5)])
+def test_a_policy_that_two_sides_call_reads_the_problem_once(other: str, calls: float) -> None:
+    """And what calls it after them reads as much as the sides have not."""
     body = "    pool = sample 4\n    score pool by prm\n    if mean(last(prm) of pool) > 0.5:\n"
     body += "        p = sample 2 from small\n        p = expand p by 1\n"
-    body += "    else:\n        p = sample 3 from small\n    return vote p\n"
-    costs = expected(compiled(f"policy small\n\nstrategy main():\n{body}"), LENGTHS)
-    assert total_of(costs).prefilled_tokens == 2 * 100
+    body += f"    else:\n        p = sample 3 {other}\n"
+    source = f"policy small\n\nstrategy main():\n{body}"
+    last = "    p = p + (sample 1 from small)\n"
+    found = [total_of(expected(compiled(f"{source}{end}    return vote p\n"), LENGTHS))
+             for end in ("", last)]  # fmt: skip
+    assert [each.prefilled_tokens for each in found] == [(1 + calls) * 100, 2 * 100]
 
 
 def test_a_prompt_per_group_quotes_the_rows_of_the_group() -> None:
@@ -256,7 +295,9 @@ def test_a_run_of_absurd_size_is_refused_unless_it_is_meant() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["tokens", "tokens=", "tokens=x", "tokens=nan", "words=3"])
+@pytest.mark.parametrize(
+    "text", ["tokens", "tokens=", "tokens=x", "tokens=nan", "tokens=inf", "words=3"]
+)
 def test_budgets_that_cannot_be_read(text: str) -> None:
     with pytest.raises(ValueError, match="tokens=2e6"):
         budget(text)
