@@ -34,6 +34,18 @@ def test_samplings_side_by_side_are_one_round() -> None:
     assert rounds("p = sample 4", "score p by prm", best, both[1], "return vote (p + q)") == 3
 
 
+@pytest.mark.parametrize(
+    ("scoring", "held_up"),
+    [("score p by prm", 0), ("score p by pick", 1), ("score p by prm looking ahead 1 steps", 1)],
+)
+def test_what_scores_rows_together_or_samples_for_them_holds_up_what_follows(
+    scoring: str, held_up: int
+) -> None:
+    beside = ("q = sample 4 from small", "q = ask again about q", "q = ask again about q")
+    lines = ("p = sample 4 steps", scoring, *beside, "return vote (p + q)")
+    assert rounds(*lines, declared=f"scorer pick together\n{DECLARED}") == 3 + held_up
+
+
 def test_asking_about_rows_waits_for_them() -> None:
     assert rounds("p = sample 4", "p = ask again about p", "return vote p") == 2
 
