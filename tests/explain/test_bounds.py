@@ -76,6 +76,10 @@ def test_c59_guard_bounds_what_grows() -> None:
         (Apply(">=", (Apply("+", (COUNT, Const(2))), Const(8))), 5),
         (Apply("<=", (Apply("-", (Const(8), COUNT)), Const(0))), 7),
         (Apply(">=", (Apply("-", (COUNT, Const(2))), Const(8))), 9),
+        (Apply(">=", (Apply("+", (Const(2), COUNT)), Const(8))), 5),
+        (Apply("<=", (Apply("neg", (COUNT,)), Const(-8))), 7),
+        (Apply(">=", (Apply("greatest", (COUNT, Const(3))), Const(8))), 7),
+        (Apply(">=", (Apply("least", (COUNT, Const(30))), Const(8))), 20),
         (Apply("or", (Column("done"), Apply(">=", (COUNT, Const(8))))), 7),
         (Apply("==", (COUNT, Const(8))), 20),
     ],
@@ -84,10 +88,16 @@ def test_what_a_guard_tells_about_the_rows_inside(guard: Expr, most: int) -> Non
     assert inside_of(guard, *sampled(1)).high == most
 
 
-def test_what_a_guard_tells_about_the_fewest_rows_inside() -> None:
+@pytest.mark.parametrize(
+    "guard",
+    [
+        Apply("<=", (Apply("-", (COUNT, Const(2))), Const(0))),
+        Apply("<=", (Apply("least", (COUNT, Const(30))), Const(2))),
+    ],
+)
+def test_what_a_guard_tells_about_the_fewest_rows_inside(guard: Expr) -> None:
     build, pool = sampled(5)
     some = build.pool(graph.Where(Column("done")), pool)
-    guard = Apply("<=", (Apply("-", (COUNT, Const(2))), Const(0)))
     assert inside_of(guard, build, some).low == 3
 
 
