@@ -128,6 +128,7 @@ def test_windows_of_statistics() -> None:
     # A path that is shorter than a window is one window, except while it is being written.
     assert views.lowest(values, 9, None, complete=False) == 3.0
     assert views.lowest(values, 9, None, complete=True) is None
+    assert views.lowest(values, 4, None, complete=True) == 3.0
     assert views.tail([], 3, complete=False) is None
 
 
@@ -147,6 +148,19 @@ def test_spans_of_statistics(span: str, tokens: bytes) -> None:
     assert outcome.error is None
     assert outcome.row is not None
     assert engine.requests[0].statistics == ("confidence",)
+
+
+@pytest.mark.parametrize(("window", "tokens"), [(1, b"c"), (2, b"\nc"), (5, b"\nb\n\nc")])
+def test_a_window_goes_back_over_what_was_sampled_before(window: int, tokens: bytes) -> None:
+    expected = sum(1.0 + token % 7 for token in tokens) / len(tokens)
+    outcome = says(
+        ["a\n\nb\n\nc"],
+        "p = sample 1 step",
+        "p = expand p by 1 step",
+        "p = expand p by 1",
+        f"return p where abs(confidence(tail {window}) - {expected!r}) < 0.001",
+    )
+    assert outcome.row is not None
 
 
 class Impossible(ScriptedPolicy):

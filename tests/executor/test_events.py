@@ -96,6 +96,10 @@ def test_a_vote_tells_its_classes_and_weights() -> None:
         ("sort pool by orm", [0.75, 0.25, 0.5, None], [0, 2, 1, 3]),
         ("dedupe pool by answer", ["a", "b", "b", "a"], [0, 1]),
         ("first 3 of pool", None, [0, 1, 2]),
+        # Of groups whose rows stand between each other: in pool order, but for `sort`.
+        ("sort pool by orm per answer", [0.75, 0.25, 0.5, None], [0, 3, 2, 1]),
+        ("dedupe pool by orm per answer", [0.75, 0.25, 0.5, None], [0, 1, 2, 3]),
+        ("first 2 of pool per answer", None, [0, 1, 2, 3]),
         ("resample pool to 3 by orm ** 99", [0.75**99, 0.25**99, 0.5**99, 0.0], [0, 0, 0]),
     ],
 )
