@@ -181,9 +181,13 @@ def test_recordings_are_seeds_and_of_one_model(tmp_path: Path) -> None:
     assert [each.answer for each in answers(policy, "majority", 1, n=3)] == ["3"]
     [absent] = answers(policy, "majority", 2, n=3)
     assert "not there under seed 2; its seeds are 0, 1" in (absent.error or "")
-    crucible(tmp_path / "c.json", [3], {**META, "seed": 2, "model": "m:7b"})
-    with pytest.raises(EngineError, match=r"has the model m:1b, .* has m:7b"):
-        answers(policy, "majority", n=1)
+    for name, value, message in (
+        ("model", "m:7b", r"has the model m:1b, .* has m:7b"),
+        ("prm_aggregate", "min", r"has the reduction of scores mean, .* has min"),
+    ):
+        crucible(tmp_path / "c.json", [3], {**META, "seed": 2, name: value})
+        with pytest.raises(EngineError, match=message):
+            answers(policy, "majority", n=1)
 
 
 def test_one_number_per_solution_stands_for_its_mean(

@@ -291,7 +291,8 @@ class RecordedFiles(Recorded):
             for each in file.problems:
                 self._add(file, each)
         self.problems = list(self._problems.values())
-        self.scorers = _scorers(files)
+        reduced = _agree(files, "reduction of scores", [each.reduced for each in files])
+        self.scorers = _scorers(files, reduced)
 
     def _add(self, file: SampleFile, sampled: RecordedProblem) -> None:
         problem = sampled.problem
@@ -377,7 +378,7 @@ def _stated(name: str, what: str, of_file: Any, of_option: Any) -> Any:
     return of_option if of_file is None else of_file
 
 
-def _scorers(files: Sequence[SampleFile]) -> Mapping[str, ScorerAbout]:
+def _scorers(files: Sequence[SampleFile], reduced: str | None) -> Mapping[str, ScorerAbout]:
     scores = [
         sample.scores
         for file in files
@@ -391,10 +392,10 @@ def _scorers(files: Sequence[SampleFile]) -> Mapping[str, ScorerAbout]:
     if any(single) != all(single):
         raise EngineError(f"{files[0].path}: some scores are per step, some per solution")
     numbers = list(_flat(scores))
-    reduced = (files[0].reduced or "one number") if all(single) else None
     low = 0.0 if min(numbers, default=0.0) >= 0 else None
     high = 1.0 if max(numbers, default=0.0) <= 1 else None
-    return {PRM: ScorerAbout(True, reduced, low, high)}
+    whole = (reduced or "one number") if all(single) else None
+    return {PRM: ScorerAbout(True, whole, low, high)}
 
 
 def _flat(scores: Sequence[Any]) -> Iterator[float]:
