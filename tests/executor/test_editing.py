@@ -150,15 +150,26 @@ def test_spans_of_statistics(span: str, tokens: bytes) -> None:
     assert engine.requests[0].statistics == ("confidence",)
 
 
-@pytest.mark.parametrize(("window", "tokens"), [(1, b"c"), (2, b"\nc"), (5, b"\nb\n\nc")])
-def test_a_window_goes_back_over_what_was_sampled_before(window: int, tokens: bytes) -> None:
+@pytest.mark.parametrize(
+    ("span", "tokens"),
+    [
+        ("all", b"a\n\nb\\boxed{349}"),
+        ("step", b"b\\boxed{349}"),
+        ("answer", b"349"),
+        ("tail 1", b"}"),
+        ("tail 13", b"\nb\\boxed{349}"),
+    ],
+)
+def test_spans_go_over_several_draws_and_leave_out_what_was_forced(
+    span: str, tokens: bytes
+) -> None:
     expected = sum(1.0 + token % 7 for token in tokens) / len(tokens)
     outcome = says(
-        ["a\n\nb\n\nc"],
+        ["a\n\nrest", "b\\boxed{349}"],
         "p = sample 1 step",
-        "p = expand p by 1 step",
+        'force "so" into p',
         "p = expand p by 1",
-        f"return p where abs(confidence(tail {window}) - {expected!r}) < 0.001",
+        f"return p where abs(confidence({span}) - {expected!r}) < 1e-9",
     )
     assert outcome.row is not None
 
