@@ -130,6 +130,9 @@ def test_windows_of_statistics() -> None:
     assert views.lowest(values, 9, None, complete=True) is None
     assert views.lowest(values, 4, None, complete=True) == 3.0
     assert views.tail([], 3, complete=False) is None
+    assert views.tail(values, 9, complete=False) == 3.0
+    assert views.tail(values, 9, complete=True) is None
+    assert views.tail(values, 4, complete=True) == 3.0
 
 
 @pytest.mark.parametrize(
@@ -151,21 +154,22 @@ def test_spans_of_statistics(span: str, tokens: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("span", "tokens"),
+    ("first", "last", "span", "tokens"),
     [
-        ("all", b"a\n\nb\\boxed{349}"),
-        ("step", b"b\\boxed{349}"),
-        ("answer", b"349"),
-        ("tail 1", b"}"),
-        ("tail 13", b"\nb\\boxed{349}"),
+        ("a\n\n", "b\\boxed{349}", "all", b"a\n\nb\\boxed{349}"),
+        ("a\n\n", "b\\boxed{349}", "step", b"b\\boxed{349}"),
+        ("a\n\n", "b\\boxed{349}", "answer", b"349"),
+        ("\\boxed{349}\n\n", "b", "answer", b"349"),
+        ("a\n\n", "b\\boxed{349}", "tail 1", b"}"),
+        ("a\n\n", "b\\boxed{349}", "tail 13", b"\nb\\boxed{349}"),
     ],
 )
 def test_spans_go_over_several_draws_and_leave_out_what_was_forced(
-    span: str, tokens: bytes
+    first: str, last: str, span: str, tokens: bytes
 ) -> None:
     expected = sum(1.0 + token % 7 for token in tokens) / len(tokens)
     outcome = says(
-        ["a\n\nrest", "b\\boxed{349}"],
+        [f"{first}rest", last],
         "p = sample 1 step",
         'force "so" into p',
         "p = expand p by 1",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.support.runs import PROBLEM, box, plan_of
 from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_lang.plan.graph import Plan
+from tts_lang.values import softmax
 from tts_runtime.engines.base import ScorerEngine
 from tts_runtime.engines.sim.virtual import run_virtual
 from tts_runtime.executor import PASSES, Outcome, ProblemLike, bind, execute
@@ -112,6 +113,26 @@ def test_a_decision_tells_what_it_went_by(
     assert list(decided.kept) == kept
     assert len(decided.rows) == 4
     assert sorted(place for group in decided.groups for place in group) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("softmax(orm)", softmax([0.75, 0.25, 0.5, None], 1.0)),
+        ("softmax(orm, 0.5)", softmax([0.75, 0.25, 0.5, None], 0.5)),
+        ("softmax(orm per answer, 0.5)", [1.0, *softmax([0.25, 0.5], 0.5), 0.0]),
+        ("rank(orm)", [1, 3, 2, None]),
+        ("rank(orm per answer)", [1, 2, 1, None]),
+    ],
+)
+def test_a_row_has_its_part_of_its_pool_or_group(value: str, expected: Sequence[Any]) -> None:
+    lines = ("pool = sample 4", "score pool by orm", f"found = sort pool by {value}")
+    [sort] = [
+        each
+        for each in decisions(*lines, "return first of found")
+        if each.operation.spec.op == "sort"
+    ]
+    assert sort.values == expected
 
 
 def test_a_filter_tells_each_row() -> None:
