@@ -17,9 +17,10 @@ from tts_runtime.problems import Problem
 from tts_runtime.problems.model import Trial
 from tts_runtime.record.files import DirectoryError
 from tts_runtime.record.reader import open_run
-from tts_runtime.report.charts import Axis, bars, curves
+from tts_runtime.report.charts import Axis, bars, curves, panels
 from tts_runtime.report.difficulty import grouping
-from tts_runtime.report.figures import comparisons, figures
+from tts_runtime.report.drawing import svg
+from tts_runtime.report.figures import _calibration, _groups, _lengths, comparisons, figures
 from tts_runtime.report.page import baseline_of
 from tts_runtime.report.study import Scalar, Study
 from tts_runtime.report.tables import tables
@@ -148,6 +149,16 @@ def test_bars_without_a_place_have_no_column_of_it() -> None:
         "low",
         "high",
     ]
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5])
+def test_each_panel_and_nothing_else_has_an_axis(count: int) -> None:
+    rows = [
+        {"panel": f"level {at}", "series": "one", "at": "4", "value": 1, "low": 0, "high": 2}
+        for at in range(count)
+    ]
+    for draw in (panels, bars):
+        assert svg(draw("f", "title", rows, "waits", "y")).count(">waits</text>") == count
 
 
 def test_groups_by_difficulty() -> None:

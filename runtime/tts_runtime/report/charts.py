@@ -259,8 +259,10 @@ def _in_panels(
     spec = {
         **_head(title),
         "facet": {"field": "panel", "type": "nominal", "sort": groups, "title": None},
-        "columns": min(len(groups), 3),
+        "columns": ceil(len(groups) / ceil(len(groups) / 3)),
         "spec": panel,
+        # Shared axes stand below every column, below places without a panel, too.
+        "resolve": {"axis": {"x": "independent"}},
         "data": {"values": list(rows)},
     }
     at = {"at": place} if place else {}
