@@ -14,6 +14,11 @@ import typing_extensions
 from hatchling.builders.wheel import WheelBuilder
 from mkdocs.exceptions import PluginError
 
+from tts_lang import library
+from tts_lang.compiler import compile_strategy
+from tts_lang.explain.page import COLORS, DRAWING, drawings
+from tts_lang.explain.tree import explain
+
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
@@ -23,6 +28,12 @@ if TYPE_CHECKING:
 _LINK = re.compile(r"(\]\()(?!https?:|mailto:|#|/)([^)\s#]+)(#[^)\s]*)?(?=\))")
 #: Words after the language of a fence are for the tests (`tts broken`).
 _FENCE = re.compile(r"^```(tts) broken$", re.MULTILINE)
+#: A drawing of the gallery for GitHub, which draws Mermaid itself.
+_DATAFLOW = re.compile(
+    r"^(Dataflow of `(\w+)` at its defaults:\n\n)```mermaid\n.*?\n```$", re.MULTILINE | re.DOTALL
+)
+#: Pixels of a page's column on a screen.
+_COLUMN = 680
 
 
 def on_page_markdown(
@@ -31,7 +42,10 @@ def on_page_markdown(
     config: MkDocsConfig,
     files: Files,  # noqa: ARG001 (MkDocs names it)
 ) -> str:
-    """Links to files outside docs/ lead to the repository, README.md is the first page."""
+    """Links to files outside docs/ lead to the repository; drawings need no network.
+
+    README.md is the first page.
+    """
     folder = posixpath.dirname(page.file.src_uri)
 
     def adapted(match: re.Match[str]) -> str:
@@ -43,7 +57,16 @@ def on_page_markdown(
             return opening + posixpath.relpath("index.md", folder or ".") + anchor
         return f"{opening}{config.repo_url}/blob/main/{target}{anchor}"
 
-    return _FENCE.sub(r"```\1", _LINK.sub(adapted, markdown))
+    markdown, count = _DATAFLOW.subn(_drawn, _FENCE.sub(r"```\1", _LINK.sub(adapted, markdown)))
+    return f"{markdown}\n<style>.dataflow {{{COLORS}{DRAWING}}}</style>\n" if count else markdown
+
+
+def _drawn(match: re.Match[str]) -> str:
+    """The compiler's own drawing of a shipped strategy."""
+    name = match[2]
+    lines = explain(compile_strategy(library.find(name), name)).lines
+    inside = "\n".join(drawings(lines, _COLUMN, name))
+    return f'{match[1]}<div class="dataflow">\n{inside}\n</div>'
 
 
 # ------------------------------------------------------------------------------ the playground

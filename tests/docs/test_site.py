@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 import tts_lang
 import tts_runtime
 from tests.docs.blocks import ROOT
+from tests.support.site_hooks import site_hooks
 
 PAGE = re.compile(r"^ +- (?:[^:\n]+: )?(\S+\.md)$", re.MULTILINE)
 
@@ -32,3 +33,15 @@ def test_every_decision_is_in_their_list() -> None:
 def test_the_page_of_the_python_api_has_every_public_name(package: ModuleType) -> None:
     page = (ROOT / "docs" / "python.md").read_text("utf-8")
     assert [name for name in package.__all__ if not re.search(rf"\b{name}\b", page)] == []
+
+
+def test_drawings_of_the_gallery_need_no_network() -> None:
+    source = (ROOT / "docs" / "gallery" / "trees.md").read_text("utf-8")
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="gallery/trees.md"))
+    config = SimpleNamespace(repo_url="https://github.com/tts-lang/tts-lang")
+    built = site_hooks().on_page_markdown(source, page, config, None)
+    drawn = re.findall(r"^Dataflow of `(\w+)` .*\n\n<div class=\"dataflow\">\n<div", built, re.M)
+    assert drawn == re.findall(r"^## (\w+)$", source, re.MULTILINE)
+    names = re.findall(r'<marker id="([^"]+)"', built)
+    assert len(names) == len(set(names)) >= len(drawn)
+    assert "mermaid" not in built

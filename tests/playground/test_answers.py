@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import subprocess
@@ -17,6 +16,7 @@ from mkdocs.exceptions import PluginError
 
 import tts_runtime.playground
 from tests.support.shipped import FILES
+from tests.support.site_hooks import site_hooks
 from tts_lang.playground import NAME, answer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,11 +131,7 @@ def test_examples_are_the_shipped_files() -> None:
 def test_the_site_gets_both_packages_and_what_they_import(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = importlib.util.spec_from_file_location("hooks", ROOT / "docs" / "site" / "hooks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    hooks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hooks)
+    hooks = site_hooks()
     folder = tmp_path / "site" / "playground"
     folder.mkdir(parents=True)
     config = SimpleNamespace(site_dir=str(tmp_path), config_file_path=str(ROOT / "mkdocs.yml"))

@@ -38,31 +38,21 @@ NARROW: Final = 360
 #: Makes areas that scroll on a phone reachable by keyboard.
 _REACHED: Final = ' tabindex="0"'
 
-_STYLE = """
-:root { color-scheme: light dark;
-  --page: #fff; --text: #1d2025; --soft: #5c636d; --rule: #e2e5e9; --edge: #6b727c;
-  --head: #f5f6f8; --mean: #0b5cc4; --group: rgba(20, 40, 80, .03); --border: #9aa1ab;
-  --policy: #d5e6ff; --scorer: #ffe4c2; --pool: #f0f1f3; --number: #e1f3e2; }
-@media (prefers-color-scheme: dark) { :root {
-  --page: #15171a; --text: #e6e8eb; --soft: #a4abb5; --rule: #2e3238; --edge: #8d95a0;
-  --head: #1e2125; --mean: #7fb4ff; --group: rgba(200, 220, 255, .04); --border: #626a75;
-  --policy: #1d3b63; --scorer: #59401c; --pool: #2a2d32; --number: #214529; } }
-* { box-sizing: border-box; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem 1.5rem 3rem;
-  max-width: 66rem; color: var(--text); background: var(--page); overflow-wrap: break-word; }
-h1 { font-size: 1.35rem; line-height: 1.3; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+#: Colors of a drawing, and of the page around it, as declarations; where they hold, `color-scheme`
+#: says whether it is light or dark.
+COLORS: Final = """
+  --page: light-dark(#fff, #15171a); --text: light-dark(#1d2025, #e6e8eb);
+  --soft: light-dark(#5c636d, #a4abb5); --rule: light-dark(#e2e5e9, #2e3238);
+  --edge: light-dark(#6b727c, #8d95a0); --head: light-dark(#f5f6f8, #1e2125);
+  --mean: light-dark(#0b5cc4, #7fb4ff); --border: light-dark(#9aa1ab, #626a75);
+  --group: light-dark(rgba(20, 40, 80, .03), rgba(200, 220, 255, .04));
+  --policy: light-dark(#d5e6ff, #1d3b63); --scorer: light-dark(#ffe4c2, #59401c);
+  --pool: light-dark(#f0f1f3, #2a2d32); --number: light-dark(#e1f3e2, #214529);
+"""
+
+#: The look of `drawings`.
+DRAWING: Final = """
 .scroll { overflow-x: auto; } .narrow { display: none; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
-th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid var(--rule);
-  white-space: nowrap; vertical-align: top; }
-th { background: var(--head); font-weight: 600; }
-th:first-child, td:first-child { text-align: left; padding-left: .3rem; }
-td.op { white-space: pre-wrap; font: 12px/1.6 ui-monospace, monospace; min-width: 15rem; }
-.mean { color: var(--mean); } .note { color: var(--soft); max-width: 60rem; }
-.legend { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; padding: 0; margin: .8rem 0;
-  list-style: none; font-size: 13px; color: var(--soft); }
-.legend i { display: inline-block; width: 1.5em; height: 1em; margin-right: .4em;
-  vertical-align: -.1em; border: 1px solid var(--border); border-radius: 3px; }
 svg { display: block; margin: 0 auto; max-width: none; }
 svg rect { stroke: var(--border); } svg path { fill: none; stroke: var(--edge); }
 svg marker path { fill: var(--edge); stroke: none; }
@@ -73,10 +63,32 @@ svg text.note { fill: var(--soft); font-size: 10px; } svg .answer { stroke-width
 .pool { fill: var(--pool); background: var(--pool); }
 .number { fill: var(--number); background: var(--number); }
 .group, .loop { fill: var(--group); background: var(--group); }
-svg .loop { stroke-dasharray: 6 4; } .legend .loop { border-style: dashed; }
-@media (max-width: 700px) {
-  body { padding: .5rem .75rem 2rem; } h1 { font-size: 1.15rem; }
-  .wide { display: none; } .narrow { display: block; } td.op { min-width: 12rem; } }
+svg .loop { stroke-dasharray: 6 4; }
+@media (max-width: 700px) { .wide { display: none; } .narrow { display: block; } }
+"""
+
+_STYLE = f"""
+:root {{ color-scheme: light dark; {COLORS} }}
+* {{ box-sizing: border-box; }}
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem 1.5rem 3rem;
+  max-width: 66rem; color: var(--text); background: var(--page); overflow-wrap: break-word; }}
+h1 {{ font-size: 1.35rem; line-height: 1.3; }} h2 {{ font-size: 1.1rem; margin: 2rem 0 .5rem; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }}
+th, td {{ padding: .2rem .6rem; text-align: right; border-bottom: 1px solid var(--rule);
+  white-space: nowrap; vertical-align: top; }}
+th {{ background: var(--head); font-weight: 600; }}
+th:first-child, td:first-child {{ text-align: left; padding-left: .3rem; }}
+td.op {{ white-space: pre-wrap; font: 12px/1.6 ui-monospace, monospace; min-width: 15rem; }}
+.mean {{ color: var(--mean); }} .note {{ color: var(--soft); max-width: 60rem; }}
+.legend {{ display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; padding: 0; margin: .8rem 0;
+  list-style: none; font-size: 13px; color: var(--soft); }}
+.legend i {{ display: inline-block; width: 1.5em; height: 1em; margin-right: .4em;
+  vertical-align: -.1em; border: 1px solid var(--border); border-radius: 3px; }}
+{DRAWING}
+.legend .loop {{ border-style: dashed; }}
+@media (max-width: 700px) {{
+  body {{ padding: .5rem .75rem 2rem; }} h1 {{ font-size: 1.15rem; }}
+  td.op {{ min-width: 12rem; }} }}
 """
 
 
@@ -99,7 +111,8 @@ def to_html(explained: Explained, optimiser: Table | None = None) -> str:
         f"<style>{_STYLE}</style></head><body><main>",
         f"<h1>{title}</h1>",
         f"<p>{escape(document)}</p>",
-        *_drawings(explained.lines),
+        *drawings(explained.lines),
+        *_legend(explained.lines),
         "<h2>Total, per problem</h2>",
         *_totals(explained, figures),
         f"<h2>Operations, {costs}, per problem</h2>",
@@ -129,15 +142,25 @@ def to_html(explained: Explained, optimiser: Table | None = None) -> str:
 # ------------------------------------------------------------------------------ the drawing
 
 
-def _drawings(lines: Sequence[Line]) -> Iterator[str]:
-    """The drawing for a screen, that for a phone if it is another one, and the legend."""
-    drawings = (layout(lines, width) for width in (WIDE, NARROW))
-    wide, narrow = (to_svg(drawing, f"arrow-{drawing.width:.0f}") for drawing in drawings)
-    if wide == narrow:
-        yield f'<div class="scroll"{_REACHED}>{wide}</div>'
+def drawings(lines: Sequence[Line], wide: float = WIDE, name: str = "arrow") -> Iterator[str]:
+    """The drawing for a screen, and that for a phone if it is another one, as HTML.
+
+    Args:
+        lines: What is drawn.
+        wide: Pixels that the drawing for a screen may take.
+        name: Tells its arrowheads from those of other drawings on the page.
+    """
+    placed = (layout(lines, width) for width in (wide, NARROW))
+    for_screen, for_phone = (to_svg(each, f"{name}-{each.width:.0f}") for each in placed)
+    if for_screen == for_phone:
+        yield f'<div class="scroll"{_REACHED}>{for_screen}</div>'
     else:
-        yield f'<div class="scroll wide"{_REACHED}>{wide}</div>'
-        yield f'<div class="scroll narrow"{_REACHED}>{narrow}</div>'
+        yield f'<div class="scroll wide"{_REACHED}>{for_screen}</div>'
+        yield f'<div class="scroll narrow"{_REACHED}>{for_phone}</div>'
+
+
+def _legend(lines: Sequence[Line]) -> Iterator[str]:
+    """The roles that boxes have."""
     roles = {box.role for box in layout(lines, WIDE).all_boxes() if box.line is not None}
     yield '<ul class="legend">'
     for role in BoxRole:
