@@ -184,5 +184,6 @@ def test_without_pyodide_the_page_says_so(page: Page, address: str) -> None:
     other.wait_for_selector("#tts-playground[data-state=failed]")
     status = other.locator("[data-part=status]").text_content() or ""
     assert status.startswith("The compiler does not start: ")
+    assert other.evaluate("document.documentElement.scrollWidth") == 390
     assert said == []
     other.close()
