@@ -102,6 +102,25 @@ def test_hostile_texts_are_shown_and_never_run(opened: Open) -> None:
     assert len(HOSTILE) > 100
 
 
+def test_paper_is_light_whatever_the_screen_is(opened: Open) -> None:
+    ink = "getComputedStyle(document.querySelector('.chart svg text')).fill"
+    light = opened().evaluate(ink)
+    page = opened(theme="dark")
+    dark = page.evaluate(ink)
+    for event, color in (("beforeprint", light), ("afterprint", dark)):
+        # What a promise does is done when the event is: a printer waits for no more.
+        assert page.evaluate(f"dispatchEvent(new Event('{event}')), 0") == 0
+        assert page.evaluate(ink) == color
+    assert light != dark
+
+
+def test_views_have_titles_and_one_is_one(opened: Open) -> None:
+    page = opened("tree", a="beam_search[n=8]")
+    title = page.locator("h2").inner_text() + ": Test-time scaling report"
+    assert page.title() == title
+    assert page.evaluate("[tts.count(1, 'node'), tts.count(2, 'node')]") == ["1 node", "2 nodes"]
+
+
 def test_a_tree_says_what_was_pruned_and_why(opened: Open, run: Path) -> None:
     tree, decision, pruned = next(
         (tree, decision, uid)

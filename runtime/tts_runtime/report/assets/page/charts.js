@@ -19,8 +19,6 @@ tts.fitted = function (spec, width, config) {
     const panels = made.facet.sort.length;
     const many = panels > 3 && panels < 7 ? panels : made.columns;
     made.columns = Math.max(1, Math.min(many, Math.floor(room / 150)));
-    // A row that is not full has an axis without a panel.
-    if (panels % made.columns) made.columns = 1;
     made.spec.width = Math.max(120, Math.min(300, Math.floor(room / made.columns) - 24));
     delete made.autosize;
   } else {

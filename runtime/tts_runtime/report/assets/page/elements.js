@@ -68,6 +68,9 @@ tts.number = function (value, digits = 4) {
   return String(Number(value.toPrecision(digits)));
 };
 
+/** A number of things: 1 node, 2 nodes. */
+tts.count = (value, thing) => tts.number(value) + " " + thing + (value === 1 ? "" : "s");
+
 /** A table that scrolls by itself where it is too wide. Cells: texts, elements, or numbers. */
 tts.table = function (caption, head, rows, numeric = []) {
   const cells = (tag, row) => row.map((cell, at) => tts.el(

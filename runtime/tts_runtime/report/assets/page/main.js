@@ -23,9 +23,14 @@ tts.help = function () {
 tts.turn = function () {
   const themes = ["auto", "light", "dark"];
   const now = themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % themes.length];
-  document.documentElement.dataset.theme = now;
+  tts.paint(now);
   try { localStorage.setItem("tts-theme", now); } catch (error) { /* no storage here */ }
   tts.themeButton();
+};
+
+/** Shows a theme; drawings have its colors in them. */
+tts.paint = function (theme) {
+  document.documentElement.dataset.theme = theme;
   if (tts.redraw) tts.redraw();
 };
 
@@ -51,6 +56,8 @@ tts.show = function (grown = false) {
   const same = tts.shown === known;
   tts.shown = known;
   tts.leave = tts.views[known](main, query);
+  const heading = main.querySelector("h2");
+  document.title = (heading ? heading.textContent + ": " : "") + document.querySelector("h1").textContent;
   if (same) restore();
 };
 
@@ -63,7 +70,7 @@ tts.footer = function () {
   const { report } = tts.store;
   const box = tts.clear(document.getElementById("footer"));
   tts.append(box, [
-    tts.number(report.strategies.length) + " strategies, " + tts.number(report.problems) + " problems",
+    tts.number(report.strategies.length) + (report.strategies.length === 1 ? " strategy, " : " strategies, ") + tts.count(report.problems, "problem"),
     tts.store.live ? "; following the run" : "", ". Press ", tts.el("kbd", {}, "?"), " for keys.",
   ]);
 };
@@ -120,6 +127,9 @@ tts.start = async function () {
   document.getElementById("theme").addEventListener("click", tts.turn);
   document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); document.getElementById("main").focus(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => tts.redraw && tts.redraw());
+  let onScreen;
+  addEventListener("beforeprint", () => { onScreen = document.documentElement.dataset.theme; tts.paint("light"); });
+  addEventListener("afterprint", () => tts.paint(onScreen));
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
     const found = Object.hasOwn(tts.keys, event.key) && tts.keys[event.key];

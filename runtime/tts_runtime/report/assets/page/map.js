@@ -6,7 +6,7 @@ tts.TreeMap = class {
     this.tree = tree;
     this.chosen = chosen;
     this.canvas = tts.el("canvas", { class: "map", role: "img", onclick: (event) => this.clicked(event) });
-    this.canvas.setAttribute("aria-label", "The tree at a glance: " + tree.uid.length + " nodes, " + tree.pruned + " pruned; the list below has them one by one");
+    this.canvas.setAttribute("aria-label", "The tree at a glance: " + tts.count(tree.uid.length, "node") + ", " + tree.pruned + " pruned; the list below has them one by one");
     this.place();
     this.watch = new ResizeObserver(() => this.draw());
     this.watch.observe(this.canvas);

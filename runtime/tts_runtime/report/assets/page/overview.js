@@ -94,7 +94,7 @@ tts.compare = function (report) {
     const sure = p >= 0.05 ? "no difference can be told" : value > 0 ? "the first is better" : "the second is better";
     const link = (show) => tts.link("problems", { a: state.a, b: state.b, show });
     said.append(tts.el("p", { class: "verdict" },
-      tts.el("b", {}, signed(value) + " points"), " (95 % interval " + signed(low) + " to " + signed(high) + ") on " + tts.number(pair[5]) + " common answers, p = " + tts.number(p, 2) + ": " + sure + ". ",
+      tts.el("b", {}, signed(value) + " points"), " (95 % interval " + signed(low) + " to " + signed(high) + ") on " + tts.count(pair[5], "common answer") + ", p = " + tts.number(p, 2) + ": " + sure + ". ",
       tts.el("a", { href: link("a") }, tts.number(only) + " only the first solves"), ", ",
       tts.el("a", { href: link("b") }, tts.number(onlyOther) + " only the second"), "."));
   };

@@ -118,7 +118,7 @@ tts.TreePane = class {
     const grade = tree.correct === true ? "right" : tree.correct === false ? "wrong" : "not graded";
     this.box.append(tts.el("p", { class: "small" },
       tree.error ? ["failed: ", tts.line(tree.error, 400)] : ["answer ", tts.el("b", {}, tree.answer === null ? "none" : tts.line(tree.answer, 80)), " (" + grade + "); ",
-        tts.number(tree.uid.length) + " nodes, " + tts.number(tree.pruned) + " pruned, " + tts.number(tree.tokens) + " tokens, " + tts.number(tree.calls) + " policy calls"]));
+        tts.count(tree.uid.length, "node") + ", " + tts.number(tree.pruned) + " pruned, " + tts.count(tree.tokens, "token") + ", " + tts.count(tree.calls, "policy call")]));
     if (!tree.uid.length) return;
     this.outline = new tts.Outline(this.tree, "Search tree of " + name, chosen);
     this.map = new tts.TreeMap(this.tree, (at) => this.outline.reveal(at));
