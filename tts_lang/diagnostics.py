@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from tts_lang.printable import printable
+from tts_lang.printable import columns, printable
 from tts_lang.source import NOWHERE, Source, Span
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _render_one(diagnostic: Diagnostic, color: bool) -> str:
 
 
 def _excerpt(diagnostic: Diagnostic) -> tuple[str, int, int]:
-    """The source line as shown, with the column and width of the underline."""
+    """The source line as shown, with the place and width of the underline on a screen."""
     source, span = diagnostic.source, diagnostic.span
     place = source.position(span.start)
     line = source.line(place.line)
@@ -173,7 +173,8 @@ def _excerpt(diagnostic: Diagnostic) -> tuple[str, int, int]:
         width = min(width, max(1, _LONGEST_LINE - column))
     # One character in, one out, so that the underline stays under what it marks.
     shown = "".join(c if c.isprintable() else " " if c == "\t" else "\ufffd" for c in line)
-    return shown, column, width
+    marked = shown[column : column + width]  # nothing at the end of a line
+    return shown, columns(shown[:column]), max(1, columns(marked))
 
 
 def as_json(diagnostic: Diagnostic) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 
 #: C0 (but tab and line feed) and C1 controls, bidirectional controls (CVE-2021-42574), characters
 #: that are not seen, and halves of surrogate pairs.
@@ -78,3 +79,10 @@ def printable(text: object, *, line: bool = False) -> str:
     """
     pattern = _IN_LINE if line else _OBEYED
     return pattern.sub(lambda match: f"\\u{ord(match[0]):04x}", concealed(str(text)))
+
+
+def columns(text: str) -> int:
+    """Columns of a text in a font of one width: wide characters take two, accents none."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    marks = sum(unicodedata.category(character) in ("Mn", "Me") for character in text)
+    return len(text) + wide - marks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from tests.support.tts_run import SIM, Command
 from tts_lang.cli.compile import run_command
+from tts_lang.cli.printing import in_color
 from tts_lang.printable import printable
 from tts_runtime.cli.command import _show_notices
 
@@ -107,3 +109,23 @@ def test_colons_in_names_are_no_pictures(tts_run: Command) -> None:
     code, out, err = tts_run("best_of_n_outcome", *SIM, "--scorer", "orm=python:fire:star")
     assert code == 0, err
     assert "orm python:fire:star;" in out
+
+
+@pytest.mark.parametrize(
+    ("variables", "colored"),
+    [
+        ({"TERM": "xterm-256color"}, True),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+    ],
+)
+def test_colors_are_for_terminals_that_have_them(
+    variables: dict[str, str], colored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    assert in_color(terminal) is colored
+    assert not in_color(io.StringIO())

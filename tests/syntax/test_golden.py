@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from tests.support.golden import DIAGNOSTICS, check_golden
-from tts_lang.diagnostics import render_json, render_text
+from tts_lang.diagnostics import error, render_json, render_text
+from tts_lang.source import Source, Span
 from tts_lang.syntax.codes import CODES
 from tts_lang.syntax.parser import load, parse_bytes
 
@@ -43,6 +45,17 @@ def test_unreadable_files_are_diagnostics(tmp_path: Path) -> None:
         (diagnostic,) = load(path).diagnostics
         assert diagnostic.code == "TTS100"
         assert str(path) in render_text([diagnostic])
+
+
+@pytest.mark.parametrize("before", ["", "日本語", "e\u0301\u0301", "👩\u200d👧\ufe0f", "नमस्ते"])
+def test_the_underline_is_below_what_it_marks_on_a_screen(before: str) -> None:
+    source = Source("f", f"{before} wrong 语言")
+    for word in ("wrong", "语言"):
+        start = source.text.index(word)
+        fault = error("TTS120", "unexpected", Span(start, start + len(word)), source)
+        _, line, marks, *_ = render_text([fault]).splitlines()
+        assert marks.index("^") == cell_len(line[: line.index(word)])
+        assert marks.count("^") == cell_len(word)
 
 
 def test_colour_only_when_asked() -> None:

@@ -10,9 +10,13 @@ from tts_lang.diagnostics import Diagnostic, render_text
 
 
 def in_color(stream: object) -> bool:
-    """Whether a stream is a terminal whose user has not asked for plain text (NO_COLOR)."""
+    """Whether a stream is a terminal that has colors and whose user has not refused them.
+
+    `NO_COLOR` refuses them; a terminal called `dumb`, as in Emacs, shows their codes.
+    """
     isatty = getattr(stream, "isatty", None)
-    return bool(isatty and isatty()) and not os.environ.get("NO_COLOR")
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return bool(isatty and isatty()) and not plain
 
 
 def report(diagnostics: Iterable[Diagnostic]) -> None:

@@ -8,7 +8,6 @@ the ranks that they pass, in lanes of their own, and bend only between ranks: so
 from __future__ import annotations
 
 import textwrap
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -17,6 +16,7 @@ import networkx
 
 from tts_lang.explain.drawing import ENTRY, BoxRole, Edge, edges, note, role_of
 from tts_lang.explain.tree import Line
+from tts_lang.printable import columns
 
 Point: TypeAlias = tuple[float, float]
 
@@ -69,12 +69,6 @@ class Box:
         yield self
         for inner in self.inside:
             yield from inner.all_boxes()
-
-
-def columns(text: str) -> int:
-    """Columns of a text in a font of one width: wide characters take two, accents none."""
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
 
 
 def _wrap(text: str, most: int) -> list[str]:

@@ -20,13 +20,13 @@ from tts_lang.explain.layout import (
     PAD_Y,
     Box,
     Point,
-    columns,
     layout,
 )
 from tts_lang.explain.models import FORMULA
 from tts_lang.explain.render import CostFigure, assumptions, shown
 from tts_lang.explain.tree import Explained, Line
 from tts_lang.explain.units import exact, row_count, short
+from tts_lang.printable import columns
 
 if TYPE_CHECKING:
     from tts_lang.optimise.report import Table

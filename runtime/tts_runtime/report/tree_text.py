@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ def tree_lines(name: str, tree: Tree, most: int | None = SHOWN) -> Iterator[str]
         return
     grade = {True: "right", False: "wrong", None: "not graded"}[answer.correct]
     shown = "no answer" if answer.answer is None else one_line(answer.answer)
-    yield f"{name}: {shown} ({grade}); {len(tree.nodes)} nodes, {answer.policy_tokens:,} tokens"
+    yield f"{name}: {shown} ({grade}); {_count(tree.nodes)}, {answer.policy_tokens:,} tokens"
     won = {node.uid for node in tree.path(answer.node or 0)}
     children: dict[int, list[CandidateRecord]] = {}
     for node in tree.nodes.values():
@@ -110,7 +110,7 @@ def _decided(decision: Mapping[str, Any]) -> str:
     """One decision in a line: how many rows, which survived, the classes of a vote."""
     rounds = decision.get("round", ())
     where = f" round {'.'.join(map(str, rounds))}" if rounds else ""
-    head = f"{decision['op']} at {decision['place']}{where}: {len(decision['in'])} nodes"
+    head = f"{decision['op']} at {decision['place']}{where}: {_count(decision['in'])}"
     if decision["op"] == "vote":
         shown = "; ".join(map(_classes, classes(decision)))
         return f"{head}, classes {shown} -> {_nodes(decision['out'])}"
@@ -134,6 +134,10 @@ def _faults(tree: Tree) -> Iterator[str]:
         yield f"{who} failed for {_nodes(failed)}: {one_line(why)}"
     if len(nodes) > SHOWN:
         yield f"... and for {len(nodes) - SHOWN} more reasons"
+
+
+def _count(nodes: Collection[object]) -> str:
+    return f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}"
 
 
 def _nodes(listed: Sequence[int]) -> str:
