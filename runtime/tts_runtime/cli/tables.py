@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -132,8 +133,9 @@ def laid_out(
         first, *others = _pieces(name, room)
         lines.append(_line(first, [column.cells[row] for column in columns], columns, room))
         lines += [f"   {piece}" for piece in others]
-    if left_out:
-        lines.append(f"omitted, the terminal is too narrow: {', '.join(left_out)}")
+    if width is not None and left_out:
+        remark = f"omitted, the terminal is too narrow: {', '.join(left_out)}"
+        lines += textwrap.wrap(remark, max(_LEAST, width), break_on_hyphens=False)
     return "\n".join(lines)
 
 
