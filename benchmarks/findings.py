@@ -86,7 +86,7 @@ def verdict(finding: Finding, run: Run) -> str:
     if not found:
         return "Reported, without a claim to be confirmed."
     yes, no = found.count("yes"), found.count("no")
-    parts = f"{yes} of {len(found)} expected differences are there, {no} are the other way round"
+    parts = f"{yes} of {len(found)} expected differences are there, {no} the other way round"
     towards = found.count("open, towards yes")
     rest = len(found) - yes - no
     if rest:
