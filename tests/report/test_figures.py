@@ -20,7 +20,7 @@ from tts_runtime.record.reader import open_run
 from tts_runtime.report.charts import Axis, bars, curves, panels
 from tts_runtime.report.difficulty import grouping
 from tts_runtime.report.drawing import svg
-from tts_runtime.report.figures import _calibration, _groups, _lengths, comparisons, figures
+from tts_runtime.report.figures import comparisons, figures
 from tts_runtime.report.page import baseline_of
 from tts_runtime.report.study import Scalar, Study
 from tts_runtime.report.tables import tables
