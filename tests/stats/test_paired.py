@@ -49,6 +49,15 @@ def test_the_sign_flip_test_is_scipys_exact_permutation_test(differences: list[i
     assert sign_flip_p(differences) == pytest.approx(known.pvalue)
 
 
+@pytest.mark.parametrize(("won", "lost"), [(50_400, 49_600), (800, 200), (100, 0)])
+def test_many_problems_are_tested_exactly(won: int, lost: int) -> None:
+    from scipy.stats import binomtest
+
+    for size in (1, 3):
+        found = sign_flip_p([size] * won + [-size] * lost)
+        assert found == pytest.approx(binomtest(won, won + lost).pvalue, rel=1e-9, abs=0)
+
+
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=8))
 def test_holm_is_that_of_statsmodels(ps: list[float]) -> None:
