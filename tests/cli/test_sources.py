@@ -90,6 +90,7 @@ def test_a_sweep_replaces_a_configured_setting(tts_run: Command) -> None:
         ("no-pass: all\nno_pass: all", "run.yaml: `no-pass` is given twice"),
         ("seed: 3\nseeds: 0..4", "run.yaml (seed) and run.yaml (seeds) are one option"),
         ("limit: {", "run.yaml is not YAML"),
+        ("set: &a {x: *a}", "run.yaml is not YAML: found unconstructable recursive node"),
         ("- limit", "run.yaml: expected options and values"),
         ("limit: 0", "--limit 0 comes from run.yaml (limit)"),
         ("seed: 1.5", "--seed 1.5 comes from run.yaml (seed)"),

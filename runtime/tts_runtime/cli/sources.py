@@ -279,8 +279,13 @@ def _switch(text: str, place: str) -> str:
 
 
 class _UniqueLoader(yaml.SafeLoader):
-    """Refuses a key that occurs twice, of which YAML would keep the last; numbers stay as written,
-    where YAML would take `010` for eight and `1:30` for ninety."""
+    """Refuses a key that occurs twice, of which YAML would keep the last, and an alias inside what
+    it names; numbers stay as written, where YAML would take `010` for eight and `1:30` for ninety.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.deep_construct = True  # a value is built whole, so that one inside itself is an error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
