@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from tests.support.golden import FIXTURES
 from tests.support.programs import random_program
+from tts_lang.check import sampling, uses
 from tts_lang.compiler import check_source, compile_strategy
 from tts_lang.diagnostics import Diagnostic, render_text
 from tts_lang.plan.verify import verify
 from tts_lang.repair import repaired
 from tts_lang.source import Source
+from tts_lang.syntax import nodes
 
 FILES = sorted((FIXTURES / "strategies").glob("*.tts"))
 _WORD = re.compile(r"[A-Za-z_]\w*|\d+")
@@ -100,3 +102,18 @@ def test_loops_inside_loops_are_walked_a_bounded_number_of_times() -> None:
     lines += ["    " * (level + 1) + "repeat 3:" for level in range(depth)]
     lines += ["    " * (depth + 1) + "p = expand p by 1 step", "    return first of p"]
     assert _check("\n".join(lines) + "\n", "s.tts") == 1  # the score is never used
+
+
+def test_a_chain_of_calls_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How a strategy samples depends on all that it calls: 300 in a row took a minute."""
+    chain = "".join(f"strategy s{k}():\n    return s{k - 1}()\n\n" for k in range(1, 100))
+    text = f"strategy s0():\n    return sample 1\n\n{chain}"
+    walked: list[nodes.SyntaxNode] = []
+
+    def walk(*roots: nodes.SyntaxNode) -> Iterator[nodes.SyntaxNode]:
+        walked.extend(roots)
+        return uses.walk(*roots)
+
+    monkeypatch.setattr(sampling, "walk", walk)
+    assert check_source(Source.of(text, "chain.tts")).ok
+    assert len(walked) <= 2 * 100

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tts_lang.check.context import StrategyContext
-from tts_lang.check.scope import Declared, Role
+from tts_lang.check.scope import Declared, OwnSampling, Role
 from tts_lang.check.uses import assigned, walk
 from tts_lang.syntax import nodes
 from tts_lang.syntax.nodes import ClauseKind
@@ -21,50 +21,48 @@ _GENERATES = (nodes.SamplePhrase, nodes.ExpandPhrase, nodes.AskPhrase)
 
 def sampling_parameters(declared: Declared) -> tuple[str, ...]:
     """A strategy's sampling parameters: clauses that a call in it, or in a strategy that it calls,
-    leaves open, unless the name has another meaning in it. Worked out once: calls ask again."""
+    leaves open, unless the name has another meaning in it."""
+    wanted = CLAUSES.keys() - _sampling(declared).used
+    left_open: set[str] = set()
+    reached = {declared}
+    waiting = [declared]
+    while waiting and not wanted <= left_open:
+        sampling = _sampling(waiting.pop())
+        left_open |= sampling.left_open
+        new = set(sampling.calls) - reached
+        reached |= new
+        waiting += new
+    return tuple(name for name in CLAUSES if name in wanted & left_open)
+
+
+def _sampling(declared: Declared) -> OwnSampling:
+    """What a strategy's own text says of its sampling; walked once, since every caller asks."""
     known = declared.home.sampling
-    found = known.get(declared)
-    if found is None:
-        used = _names(declared)
-        reached = _reached(declared)
-        found = known[declared] = tuple(
-            name
-            for name, kind in CLAUSES.items()
-            if name not in used and any(_leaves_open(each, name, kind) for each in reached)
-        )
-    return found
+    if declared not in known:
+        known[declared] = _own_sampling(declared)
+    return known[declared]
 
 
-def _names(declared: Declared) -> set[str]:
-    strategy = declared.strategy
-    columns = (each.column for each in walk(*strategy.body) if isinstance(each, nodes.LetStatement))
-    named = (each.name for each in strategy.parameters)
-    return {each.text for each in (*columns, *named)} | {*assigned(strategy.body)}
-
-
-def _reached(declared: Declared) -> list[Declared]:
-    """A strategy and those that it calls, as far as its text and its defaults say."""
-    strategies = [declared]
-    for caller in strategies:
-        scope = caller.home.names
-        defaults = (part.default for part in caller.strategy.parameters if part.default is not None)
-        for node in walk(*caller.strategy.body, *defaults):
-            name = node.function.text if isinstance(node, nodes.CallExpression) else ""
-            if isinstance(node, nodes.Name):
-                name = node.text
-            called = scope.get(name)
-            if called is not None and called.role is Role.STRATEGY and called not in strategies:
-                strategies.append(called)
-    return strategies
-
-
-def _leaves_open(declared: Declared, name: str, kind: ClauseKind) -> bool:
-    if name in _names(declared):
-        return False
-    return any(
-        isinstance(node, _GENERATES) and all(clause.kind is not kind for clause in node.clauses)
-        for node in walk(*declared.strategy.body)
-    )
+def _own_sampling(declared: Declared) -> OwnSampling:
+    strategy, scope = declared.strategy, declared.home.names
+    used = {each.name.text for each in strategy.parameters} | {*assigned(strategy.body)}
+    left_open: set[str] = set()
+    for node in walk(*strategy.body):
+        if isinstance(node, nodes.LetStatement):
+            used.add(node.column.text)
+        elif isinstance(node, _GENERATES):
+            kinds = {clause.kind for clause in node.clauses}
+            left_open |= {name for name, kind in CLAUSES.items() if kind not in kinds}
+    calls: list[Declared] = []
+    defaults = (part.default for part in strategy.parameters if part.default is not None)
+    for node in walk(*strategy.body, *defaults):
+        name = node.function.text if isinstance(node, nodes.CallExpression) else ""
+        if isinstance(node, nodes.Name):
+            name = node.text
+        called = scope.get(name)
+        if called is not None and called.role is Role.STRATEGY:
+            calls.append(called)
+    return OwnSampling(frozenset(used), frozenset(left_open - used), tuple(calls))
 
 
 def passed_clauses(context: StrategyContext) -> dict[str, ClauseKind]:

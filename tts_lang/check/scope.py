@@ -84,6 +84,21 @@ def role_of(item: Declaration) -> Role:
     return _ROLES[type(item)]
 
 
+@dataclass(frozen=True, slots=True)
+class OwnSampling:
+    """What the text of a strategy says of how it samples.
+
+    Args:
+        used: Names of parameters, variables and columns, which are no sampling parameters in it.
+        left_open: The sampling parameters that a call in it leaves open.
+        calls: The strategies that it names.
+    """
+
+    used: frozenset[str]
+    left_open: frozenset[str]
+    calls: tuple[Declared, ...]
+
+
 @dataclass(slots=True, eq=False)
 class FileScope:
     """A file with its names.
@@ -96,7 +111,7 @@ class FileScope:
         incomplete: Something in the file or its imports could not be read, so an unknown name may
             be one of those: it is not worth a message.
         broken: Names whose declarations could not be read.
-        sampling: The sampling parameters of its strategies, as far as they are known.
+        sampling: How its strategies sample, as far as that has been worked out.
     """
 
     source: Source
@@ -105,7 +120,7 @@ class FileScope:
     names: dict[str, Declared] = field(default_factory=dict)
     incomplete: bool = False
     broken: set[str] = field(default_factory=set)
-    sampling: dict[Declared, tuple[str, ...]] = field(default_factory=dict)
+    sampling: dict[Declared, OwnSampling] = field(default_factory=dict)
     _let_columns: frozenset[str] | None = None
 
     @property
