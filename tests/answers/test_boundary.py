@@ -131,6 +131,7 @@ def test_what_fails_is_text_or_not_graded_and_says_why(monkeypatch: pytest.Monke
         monkeypatch.setattr(boundary._kept, "ask", lambda *_, error=error: failed(error))
         assert form(" x^2 +\n1") == Form("x^2 + 1", why, kind)
         assert grade_answer("x^2", "x^3") == boundary.Grade(None, why, kind)
+        assert error.__traceback__ is None  # an error that is kept holds nobody's frames
 
 
 def test_plain_answers_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,10 +129,10 @@ def form_later(answer: str) -> Form | Future[Any]:
 
 def form_of(answer: str, future: Future[Any]) -> Form:
     """The form of an answer from what `form_later` gave; waits if it is not there yet."""
-    try:
-        return Form(future.result()[0])
-    except Exception as error:  # noqa: BLE001  (whatever it is, the answer is text)
+    error = future.exception()  # not raised: a future that is kept would keep every caller's frame
+    if error is not None:
         return Form(" ".join(answer.split()), _said(error), _kind(error))
+    return Form(future.result()[0])
 
 
 def grade_answer(answer: str | None, gold: str) -> Grade:
@@ -158,10 +158,10 @@ def grade_later(answer: str | None, gold: str) -> Grade | Future[Any]:
 
 def grade_of(future: Future[Any]) -> Grade:
     """The grade from what `grade_later` gave; waits if it is not there yet."""
-    try:
-        return Grade(bool(future.result()))
-    except Exception as error:  # noqa: BLE001  (whatever it is, there is no grade)
+    error = future.exception()
+    if error is not None:
         return Grade(None, _said(error), _kind(error))
+    return Grade(bool(future.result()))
 
 
 def _compared(answer: str, plain: str, gold: str, other: str) -> bool | None:
@@ -204,11 +204,11 @@ def warm_up(golds: Iterable[str | None]) -> None:
         _kept.ask("load")
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return str(error) if isinstance(error, WorkerLostError) else f"{type(error).__name__}: {error}"
 
 
-def _kind(error: Exception) -> str:
+def _kind(error: BaseException) -> str:
     return CLOCK if isinstance(error, WorkerLostError) and error.clock else EXCEPTION
 
 
@@ -216,8 +216,7 @@ async def settled(future: Future[Any]) -> None:
     """Waits until a future of this module is done, without cancelling it for others."""
     loop = asyncio.get_running_loop()
     if isinstance(loop, VirtualLoop):
-        with contextlib.suppress(Exception):  # told by `form_of` and `grade_of`
-            future.result()  # nothing outside wakes such a loop, in which work takes no time
+        future.exception()  # nothing outside wakes such a loop, in which work takes no time
         return
     done: asyncio.Future[None] = loop.create_future()
 
