@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -25,6 +26,17 @@ def behind_thoughts(text: str, end: str | None) -> str:
     for each in (end,) if end else (end for _, end in THOUGHT_TAGS):
         text = text.rpartition(each)[2]
     return text
+
+
+def begun_mark(text: str, marks: Iterable[str]) -> str:
+    """The longest end of a text that begins a mark without completing it; empty if none does."""
+    sizes = (
+        size
+        for mark in marks
+        for size in range(1, min(len(text) + 1, len(mark)))
+        if text.endswith(mark[:size])
+    )
+    return text[len(text) - max(sizes, default=0) :]
 
 
 class ThoughtSplit:
@@ -98,10 +110,9 @@ class ThoughtSplit:
             self.reply += unread[at + len(end) :]
             self._end = ""
             return ""
-        sizes = range(min(len(unread), len(end) - 1), 0, -1)
-        overlap = next((size for size in sizes if unread.endswith(end[:size])), 0)
-        self.thought += unread[: len(unread) - overlap]
-        return unread[len(unread) - overlap :]
+        held = begun_mark(unread, (end,))
+        self.thought += unread.removesuffix(held)
+        return held
 
 
 def split_thought(text: str, binding: Binding, *, thinking: bool) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -300,9 +301,19 @@ def test_a_stop_that_the_strategy_did_not_ask_for_is_the_end(api: str, word: str
 
 
 @pytest.mark.parametrize("api", ["chat", "completions"])
-@pytest.mark.parametrize("streamed", [False, True])
-def test_a_server_that_ignores_stop_is_cut_at_the_end(api: str, *, streamed: bool) -> None:
-    behind = "<|im_end|>", "\n<|im_start|>user\nAnd 3 + 4?<|im_end|>\n", "It is \\boxed{7}."
+@pytest.mark.parametrize(
+    ("streamed", "marker"),
+    [
+        (False, ("<|im_end|>",)),
+        (True, ("<|im_end|>",)),
+        (True, ("<|", "im_", "end", "|>")),
+        (True, (" <", "<|im_end", "|>")),
+    ],
+)
+def test_a_server_that_ignores_stop_is_cut_at_the_end(
+    api: str, marker: Sequence[str], *, streamed: bool
+) -> None:
+    behind = *marker, "\n<|im_start|>assistant\n", "It is \\boxed{7}."
 
     def answer(asked: Asked) -> Reply:
         assert asked.body["stop"] == ["<|im_end|>", "<|endoftext|>"]

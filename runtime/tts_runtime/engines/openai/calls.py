@@ -27,6 +27,7 @@ from tts_runtime.engines.openai.replies import Chunk, Usage
 from tts_runtime.engines.openai.sampled import END, SampledToken, Vocabulary
 from tts_runtime.engines.openai.stop_tracking import StopTracker, ThoughtTracker
 from tts_runtime.sampling import CONFIDENCE_WIDTH
+from tts_runtime.thoughts import begun_mark
 from tts_runtime.tokens import to_bytes
 
 #: A text that is probably a single token: a word or punctuation, with white space around it.
@@ -65,6 +66,8 @@ class PendingGeneration:
         self._limited: int | None = None
         self._told = self._guessed = False
         self._letters = 0
+        #: Of a streamed text, the end that may be the beginning of an end marker.
+        self._withheld = ""
         self._spelling = vocabulary.spelling(streamed=False)
         self._thoughts = ThoughtTracker(request, served, binding, vocabulary.tokenizer)
         #: Tokens after which a limit of the server's own cut the answer, if one did.
@@ -136,6 +139,7 @@ class PendingGeneration:
         self._limited = tokens
         self._streamed = streamed
         self._spelling = self._vocabulary.spelling(streamed=streamed)
+        self._withheld = ""
 
     def take(self, chunk: Chunk) -> None:
         """Takes a reply, or a piece of one.
@@ -150,6 +154,7 @@ class PendingGeneration:
         if chunk.stop is not None and chunk.stop not in self._stop_texts:
             # An end marker of the binding, or a server's word for one (`end_turn`).
             chunk = replace(chunk, stop=None)
+        chunk = self._joined(chunk)
         if (at := self._end_in(chunk)) >= 0:
             chunk, usage = replace(chunk, text=chunk.text[:at], finish="stop", stop=None), None
         if self.ranked and chunk.tokens:
@@ -163,6 +168,19 @@ class PendingGeneration:
         self.misspelt = self.misspelt or wrong
         self._told = bool(self._told or chunk.tokens) and not wrong
         self._guessed = self._guessed or wrong or bool(chunk.text and not chunk.tokens)
+
+    def _joined(self, chunk: Chunk) -> Chunk:
+        """A piece behind what was withheld before it, without what may begin an end marker.
+
+        A marker may arrive in several pieces.
+        """
+        if self._served.ids or (chunk.tokens and not self._withheld):
+            return chunk
+        text, self._withheld = self._withheld + chunk.text, ""
+        if self._streamed and chunk.finish is None:
+            self._withheld = begun_mark(text, self._binding.stop)
+        # The tokens of this piece alone would not spell the text.
+        return replace(chunk, text=text.removesuffix(self._withheld), tokens=())
 
     def _end_in(self, chunk: Chunk) -> int:
         """Where a server that ignores `stop` continued behind an end marker; -1: nowhere.
