@@ -365,8 +365,16 @@ def test_sampling_members_set_parameters_of_their_name_and_others_are_named() ->
             assert first["choices"] == second["choices"]
             assert first["usage"]["completion_tokens"] <= 4
             assert "ignored" not in first["tts"]
+            body = {"model": "policy", "input": "1 + 1", "max_output_tokens": 1}
+            response = (await served.http.post("/v1/responses", json=body)).json()
+            assert response["status"] == response["output"][-1]["status"] == "incomplete"
             reply = (await served.chat(temperature=0.3, stop=["x"], max_tokens=9)).json()
             assert reply["tts"]["ignored"] == ["max_tokens", "stop", "temperature"]
+            # Also those that other servers know; what is empty or null asks for nothing.
+            others = {"min_tokens": 5, "extra_body": {"tts": {}}, "tools": [], "user": None}
+            texts = {"response_format": {"type": "text"}, "tts": None}
+            reply = (await served.chat(**others, **texts)).json()
+            assert reply["tts"]["ignored"] == ["extra_body", "min_tokens"]
 
     asyncio.run(asked())
 
@@ -384,8 +392,8 @@ def test_reasoning_effort_is_what_the_file_says(tmp_path: Path) -> None:
         async with serving([str(file), "majority"]) as served:
 
             async def calls(path: str = "chat/completions", **body: object) -> Any:
-                asking = {"model": "mine", "input": "1 + 1", **body}
-                asking["messages"] = [{"role": "user", "content": "1 + 1"}]
+                name = "input" if path == "responses" else "messages"
+                asking = {"model": "mine", name: [{"role": "user", "content": "1 + 1"}], **body}
                 return (await served.http.post(f"/v1/{path}", json=asking)).json()["tts"]
 
             assert (await calls())["policy_calls"] == 2

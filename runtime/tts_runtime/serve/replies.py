@@ -264,11 +264,11 @@ class Responses(Interface):
     def whole(self, reply: ServedReply) -> dict[str, Any]:
         """A response."""
         [choice] = reply.choices[:1]
-        output = [self._item(choice.text)]
+        partial = choice.finish == "length"
+        output = [self._item(choice.text, "incomplete" if partial else "completed")]
         if choice.thought or self._thinking:
             output.insert(0, self._reasoning(choice.thought))
         usage = _usage(reply)
-        partial = choice.finish == "length"
         return {
             **self._head("incomplete" if partial else "completed"),
             "incomplete_details": {"reason": "max_output_tokens"} if partial else None,
@@ -342,7 +342,7 @@ class Responses(Interface):
         if self._thinking:
             item = self._reasoning(thought)
             yield self._event("response.output_item.done", output_index=0, item=item)
-        item = {**self._item(""), "status": "in_progress"}
+        item = self._item("", "in_progress")
         [bare] = item["content"]
         index = self._place["output_index"]
         added = {**item, "content": []}
@@ -368,13 +368,13 @@ class Responses(Interface):
             "top_p": None,
         }
 
-    def _item(self, text: str) -> dict[str, Any]:
+    def _item(self, text: str, status: str) -> dict[str, Any]:
         part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
         return {
             "id": self._message,
             "type": "message",
             "role": "assistant",
-            "status": "completed",
+            "status": status,
             "content": [part],
         }
 

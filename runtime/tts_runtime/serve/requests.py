@@ -51,6 +51,8 @@ _SYNONYMS: Final = {
     "max_output_tokens": "max_tokens",
     "reasoning": "reasoning_effort",
 }
+#: Read by `_checked`.
+_FORMS: Final = ("response_format", "text", "modalities")
 #: The only one of them that is a word.
 _EFFORT: Final = "reasoning_effort"
 _TEXTS: Final = ("text", "input_text", "output_text")
@@ -74,7 +76,7 @@ class Extra(BaseModel):
     params: dict[str, int | float | str] = {}
     id: str | None = Field(default=None, min_length=1, max_length=200)
     seed: int | None = None
-    return_: Sequence[Literal["candidates", "trace"]] = Field(default=(), alias="return")
+    return_: list[Literal["candidates", "trace"]] = Field(default=[], alias="return")
     budget: Budget = Budget()
 
     @field_validator("params", mode="before")
@@ -93,7 +95,7 @@ class _Body(BaseModel):
     model: str
     stream: bool | None = False
     seed: int | None = None
-    tts: Extra = Extra()
+    tts: Extra | None = None
 
 
 class _StreamOptions(BaseModel):
@@ -141,6 +143,7 @@ class AnswerRequest:
         tokens, seconds: Limits.
         extras: `candidates`, `trace`: also wanted.
         sampling: Members about sampling, which set parameters of these names if there are any.
+        unread: Names of all other members, which change nothing.
     """
 
     model: str
@@ -155,6 +158,7 @@ class AnswerRequest:
     seconds: float | None
     extras: frozenset[str]
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    unread: Sequence[str] = ()
 
 
 Body = TypeVar("Body", bound=_Body)
@@ -237,28 +241,35 @@ def _checked(content: dict[str, Any], kind: type[Body]) -> Body:
         where = ".".join(
             str(part) for part in first["loc"] if not str(part).startswith("function-")
         )
-        message = first["msg"].removeprefix("Value error, ")
+        message = (
+            "Input should be an object"  # pydantic would name its class
+            if first["type"] == "model_type"
+            else first["msg"].removeprefix("Value error, ")
+        )
         raise bad_request(f"`{where}`: {message}", where or None) from None
 
 
 def _request(body: _Body, text: str, choices: int, *, usage: bool) -> AnswerRequest:
     if not text.strip():
         raise bad_request("the question is empty", "messages")
-    extra = body.model_extra or {}
-    sampling = {name: extra[name] for name in _SAMPLING if extra.get(name) is not None}
+    members = {name: value for name, value in (body.model_extra or {}).items() if value is not None}
+    sampling: dict[str, Any] = {name: members[name] for name in _SAMPLING if name in members}
+    unread = members.keys() - {*_SAMPLING, *_REFUSED, *_FORMS}
+    extra = body.tts or Extra()
     return AnswerRequest(
         body.model,
         text,
-        body.tts.params,
-        body.tts.id,
-        body.seed if body.tts.seed is None else body.tts.seed,
+        extra.params,
+        extra.id,
+        body.seed if extra.seed is None else extra.seed,
         choices,
         bool(body.stream),
         usage,
-        body.tts.budget.tokens,
-        body.tts.budget.seconds,
-        frozenset(body.tts.return_),
+        extra.budget.tokens,
+        extra.budget.seconds,
+        frozenset(extra.return_),
         sampling,
+        sorted(unread),
     )
 
 

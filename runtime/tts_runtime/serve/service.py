@@ -133,6 +133,7 @@ class AnswerService:
         try:
             parameters = self.catalogue.parameters(request.model)
             chosen, ignored = of_sampling(request.sampling, parameters)
+            ignored += request.unread
             served = self.catalogue.find(request.model, {**chosen, **request.parameters})
             model = served.plan.strategy  # only now: metrics have no names that clients invent
             _check_budget(request, served)
