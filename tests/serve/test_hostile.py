@@ -148,6 +148,25 @@ def test_hostile_requests_are_refused() -> None:
     asyncio.run(asked())
 
 
+@pytest.mark.parametrize(
+    ("path", "members", "message"),
+    [
+        ("/chat/completions", {}, "there is nothing at this path: a base URL ends in `v1`"),
+        ("/v1/embeddings", {}, "below `v1` there are `chat/completions`, `completions`,"),
+        ("/v1/chat/completions", {"tts": "n=4"}, "`tts`: Input should be an object"),
+        ("/v1/chat/completions", {"stream_options": 1}, "`stream_options`: Input should be an obj"),
+        ("/v1/chat/completions", {"tts": {"return": "trace"}}, "`tts.return`: Input should be a v"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(path: str, members: dict[str, Any], message: str) -> None:
+    async def asked() -> None:
+        async with serving() as served:
+            reply = await served.http.post(path, json={**GOOD, **members})
+            assert message in refused(reply)["message"]
+
+    asyncio.run(asked())
+
+
 def test_control_tokens_in_a_question_are_text() -> None:
     async def asked() -> None:
         async with serving() as served:

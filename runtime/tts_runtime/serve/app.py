@@ -38,6 +38,7 @@ _PROGRESS: Final = 0.5
 #: Seconds in which a request is refused, if it is; then its stream begins.
 _AT_ONCE: Final = 0.05
 _SILENCE: Final = 10.0
+_ROUTES: Final = "`chat/completions`, `completions`, `responses` and `models`"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -113,9 +114,12 @@ def make_app(service: AnswerService, keys: Keys, *, joined: bool = False) -> Fas
         return _refusal(error)
 
     @app.exception_handler(HTTPException)
-    async def no_such_route(_: Request, error: HTTPException) -> Response:
-        code = "not_found" if error.status_code == 404 else "invalid_request"
-        return _refusal(ApiError(error.status_code, str(error.detail), code))
+    async def no_such_route(request: Request, error: HTTPException) -> Response:
+        if error.status_code != 404:
+            return _refusal(ApiError(error.status_code, str(error.detail), "invalid_request"))
+        below = request.url.path.startswith("/v1/")
+        hint = f"below `v1` there are {_ROUTES}" if below else "a base URL ends in `v1`"
+        return _refusal(ApiError(404, f"there is nothing at this path: {hint}", "not_found"))
 
     return app
 
