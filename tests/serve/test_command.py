@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,8 +145,11 @@ def test_a_server_lives_traces_reloads_and_ends(
             assert len(run.tree(problem.id).decisions) == 1
 
 
-def test_a_server_that_ends_says_so_while_requests_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On new connections, too."""
+@asynccontextmanager
+async def living(
+    options: ServeOptions, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[server._Server, str]]:
+    """A server on a real socket and its address; it has been told to end when this is left."""
     made: list[server._Server] = []
 
     class Kept(server._Server):
@@ -155,32 +160,60 @@ def test_a_server_that_ends_says_so_while_requests_run(monkeypatch: pytest.Monke
     monkeypatch.setattr(server, "_Server", Kept)
     monkeypatch.setattr(server, "_TICK", 0.01)
 
-    async def life() -> None:
-        serving = asyncio.ensure_future(server.serve(options(["majority"])))
-        while not made and not serving.done():
-            await asyncio.sleep(0.01)
-        port = made[0].servers[0].sockets[0].getsockname()[1]
-        root = f"http://127.0.0.1:{port}"
+    serving = asyncio.ensure_future(server.serve(options))
+    while not made and not serving.done():
+        await asyncio.sleep(0.01)
+    port = made[0].servers[0].sockets[0].getsockname()[1]
+    yield made[0], f"http://127.0.0.1:{port}"
+    await serving
 
+
+QUESTION = {"model": "majority", "messages": [{"role": "user", "content": "1 + 1"}]}
+
+
+def test_a_server_that_ends_says_so_while_requests_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On new connections, too."""
+
+    async def life() -> None:
         async def status(path: str) -> int:
             async with httpx.AsyncClient(timeout=30) as http:
                 return (await http.get(root + path)).status_code
 
-        async with made[0]._service.admission.room("somebody", 1):
+        async with (
+            living(options(["majority"]), monkeypatch) as (made, root),
+            made._service.admission.room("somebody", 1),
+        ):
             assert await status("/ready") == 200
-            made[0].handle_exit(15, None)
-            while made[0].servers[0].is_serving() and await status("/ready") != 503:
+            made.handle_exit(15, None)
+            while made.servers[0].is_serving() and await status("/ready") != 503:
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.3)  # uvicorn looks every 0.1 s whether it should end
             assert await status("/ready") == 503
             assert await status("/health") == 200
-            asked = {"model": "majority", "messages": [{"role": "user", "content": "1 + 1"}]}
             async with httpx.AsyncClient(timeout=30) as http:
-                reply = await http.post(f"{root}/v1/chat/completions", json=asked)
+                reply = await http.post(f"{root}/v1/chat/completions", json=QUESTION)
             assert reply.json()["error"]["code"] == "shutting_down"
-        await serving
         with pytest.raises(httpx.ConnectError):
             await status("/ready")
+
+    asyncio.run(asyncio.wait_for(life(), 30))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_outlives_the_drain_is_told_so(stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def life() -> None:
+        ending = replace(options(["majority"]), drain=0)
+        async with (
+            living(ending, monkeypatch) as (made, root),
+            httpx.AsyncClient(timeout=30) as http,
+            made._service.admission.room("somebody", 64),
+        ):
+            url, asked = f"{root}/v1/chat/completions", {**QUESTION, "stream": stream}
+            reply = asyncio.ensure_future(http.post(url, json=asked))
+            while not made._service.admission.waiting:
+                await asyncio.sleep(0.01)
+            made.handle_exit(15, None)
+            assert "the server ended before it was the request's turn" in (await reply).text
 
     asyncio.run(asyncio.wait_for(life(), 30))
 

@@ -34,6 +34,8 @@ from tts_runtime.serve.trace import TraceWriter
 _LOGGER = logging.getLogger(__name__)
 #: Seconds between two looks at what still runs.
 _TICK: Final = 0.1
+#: Seconds in which replies of requests that had to end are sent.
+_LAST_WORDS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +116,11 @@ class _Server(uvicorn.Server):
         admission = self._service.admission
         while (admission.running or admission.waiting) and not self.force_exit:
             if loop.time() >= last:
+                self._service.hurry()
                 break
             await asyncio.sleep(_TICK)
         # uvicorn closes its sockets first, then waits for what is still being sent.
-        self.config.timeout_graceful_shutdown = max(0, ceil(last - loop.time()))
+        self.config.timeout_graceful_shutdown = max(_LAST_WORDS, ceil(last - loop.time()))
         await super().shutdown(sockets)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
@@ -96,6 +97,7 @@ class AnswerService:
         self.catalogue = catalogue
         self.admission = admission
         self.metrics = Metrics(admission)
+        self._deadlines: set[asyncio.Timeout] = set()
         self._seed = seed
         self._seconds = seconds
         self._record = record
@@ -121,6 +123,13 @@ class AnswerService:
             for name, policy in bound.program.engines.policies.items():
                 policies[name] = policy.engine
         self.catalogue.open_on(policies, self.session.prepare)
+
+    def hurry(self) -> None:
+        """The deadline of all requests is now: the server ends."""
+        now = asyncio.get_running_loop().time()
+        for deadline in self._deadlines:
+            if not deadline.expired():
+                deadline.reschedule(now)
 
     async def answer(self, request: AnswerRequest, key: ApiKey, watch: Watch) -> ServedReply:
         """The reply to a request. Cancelling it frees all that it holds.
@@ -182,7 +191,7 @@ class AnswerService:
 
             paid(0)  # what is refused, or leaves the queue, has asked no engine
             try:
-                async with asyncio.timeout(limit):
+                async with self._deadline(limit):
                     self._prepare(served)
                     await self._refuse_unreadable(served, request.text)
                     async with self.admission.room(key.name, served.rows):
@@ -205,6 +214,20 @@ class AnswerService:
         if self._record is not None:
             self._record(served, response)
         return self._reply(request, served, ignored, watch, response)
+
+    @asynccontextmanager
+    async def _deadline(self, seconds: float) -> AsyncIterator[None]:
+        """The time for an answer, which `hurry` cuts short.
+
+        Raises:
+            TimeoutError: It is over.
+        """
+        async with asyncio.timeout(seconds) as deadline:
+            self._deadlines.add(deadline)
+            try:
+                yield
+            finally:
+                self._deadlines.discard(deadline)
 
     def _prepare(self, served: Served) -> None:
         """Binds a plan to the engines: other values of parameters may need others.
@@ -306,12 +329,10 @@ class AnswerService:
         self.metrics.spent(served.plan.strategy, spent)
         best: Best | None = watch.best(streaming=request.stream)
         if best is None:
-            message = (
-                "the deadline passed before any solution was complete"
-                if watch.begun
-                else "the deadline passed before it was the request's turn"
-            )
-            raise ApiError(504, message, "deadline_exceeded")
+            what = "any solution was complete" if watch.begun else "it was the request's turn"
+            if not self.admission.open:
+                raise ApiError(503, f"the server ended before {what}", "shutting_down")
+            raise ApiError(504, f"the deadline passed before {what}", "deadline_exceeded")
         extras: dict[str, Any] = {
             "answer": best.answer,
             "seed": seed,
