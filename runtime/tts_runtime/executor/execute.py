@@ -139,7 +139,7 @@ def reliability_of(
             cut += node.finish is Finish.LENGTH and each not in continued
     # A candidate that was given up may have had one: passes raise no other errors (C57).
     if first is not None and not drawn and complete:
-        raise RunError(f"no candidate has a text; the first: {first}")
+        raise RunError(f"no candidate has a text; the first: {first}") from first
     return Reliability(
         candidates=len(candidates),
         cut=cut,
@@ -223,8 +223,9 @@ async def execute(
         message = str(error) if isinstance(error, RunError | EngineError) else unforeseen(error)
         reliability = Reliability(scorers=run.recorder.scorers())
         outcome = Outcome(problem.id, seed, error=message, reliability=reliability)
-        if isinstance(error, EngineError):
-            outcome = replace(outcome, by_engine=True, wait=error.wait)
+        cause = error.__cause__ if isinstance(error, RunError) else error
+        if isinstance(cause, EngineError):
+            outcome = replace(outcome, by_engine=True, wait=cause.wait)
     finally:
         await run.close()
         recording.clear()

@@ -210,7 +210,7 @@ class AnswerService:
             self.metrics.spent(served.plan.strategy, response.usage)
             paid(response.usage.policy_tokens)
             if response.fault is not None:
-                raise _failed(AnswerError(response.fault))
+                raise _failed(AnswerError(response.fault, by_engine=True))
         if self._record is not None:
             self._record(served, response)
         return self._reply(request, served, ignored, watch, response)
