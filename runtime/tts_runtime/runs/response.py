@@ -231,10 +231,7 @@ def _ranked(trace: Tree) -> list[CandidateRecord]:
     solutions = [
         node
         for node in trace.nodes.values()
-        if node.prompt is None
-        and node.done
-        and node.finish != "failed"
-        and node.uid not in continued
+        if node.prompt is None and _complete(node) and node.uid not in continued
     ]
     if winner is not None:
         order = _order(trace, winner)
@@ -243,13 +240,18 @@ def _ranked(trace: Tree) -> list[CandidateRecord]:
     return [*first, *(each for each in solutions if each.uid not in shown)]
 
 
+def _complete(node: CandidateRecord) -> bool:
+    return node.done and node.finish != "failed"
+
+
 def _undecided(trace: Tree) -> list[CandidateRecord]:
     """The nodes that the last decision was about, if it was a vote that found no answer."""
     last = next((each for each in reversed(trace.decisions) if each["in"]), None)
     if last is None or last["op"] != "vote" or last["out"]:
         return []
     nodes = [trace.nodes[uid] for uid in last["in"] if uid in trace.nodes]
-    return [node for node in nodes if node.done and node.finish != "failed"]
+    # Solutions that were cut off are not done, but it was about them.
+    return [node for node in nodes if node.finish == "length" or _complete(node)]
 
 
 def _order(trace: Tree, winner: CandidateRecord) -> dict[int, int]:

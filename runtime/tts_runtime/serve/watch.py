@@ -112,7 +112,7 @@ class Watch:
         self.calls = 0
         self._round = 0
         self._rounds: int | None = None
-        self._started = 0
+        self._rows: list[Row] = []
         self._score: tuple[str, float] | None = None
         self._scores: dict[int, float] = {}
         self._done: list[Row] = []
@@ -181,7 +181,7 @@ class Watch:
 
     def _candidate(self, event: CandidateMade) -> None:
         self.changes += 1
-        self._started += 1
+        self._rows.append(event.row)
         node = event.row.node
         if node.done and node.error is None and node.conversation.own:
             self._done.append(event.row)
@@ -204,7 +204,7 @@ class Watch:
         most = "" if self._rounds is None else f" of {self._rounds}"
         parts = [f"round {self._round}{most}"] if self._round else []
         parts.append(
-            f"{len(self._done)} of {self._started} candidates complete, {self.tokens} tokens"
+            f"{len(self._done)} of {len(self._rows)} candidates complete, {self.tokens} tokens"
         )
         if self._score is not None:
             parts.append(f"best {self._score[0]} {self._score[1]:.2f}")
@@ -244,9 +244,9 @@ class Watch:
         return Best(*_parts(node), node.written, finish, node.tokens)
 
     def parts(self, uids: Collection[int]) -> dict[int, tuple[str, str]]:
-        """Thoughts and replies of complete candidates of an ended run, by their numbers in it."""
-        done = {row.candidate.uid: row.node for row in self._done}
-        return {uid: _parts(done[uid]) for uid in uids if uid in done}
+        """Thoughts and replies of candidates of an ended run, by their numbers in it."""
+        nodes = {row.candidate.uid: row.node for row in self._rows}
+        return {uid: _parts(nodes[uid]) for uid in uids if uid in nodes}
 
 
 def _parts(node: Node) -> tuple[str, str]:
