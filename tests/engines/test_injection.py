@@ -327,7 +327,9 @@ def test_reward_models_refuse_every_control_token_by_name(tmp_path: Path, family
             assert repr(name) in str(caught.value)
 
 
-def test_the_bundled_prm_reads_them_as_letters(tmp_path: Path) -> None:
+def test_the_bundled_prm_reads_them_as_letters_and_names_what_it_cannot_read(
+    tmp_path: Path,
+) -> None:
     scorer = BundledPrm(tiny_model(tmp_path / "prm", kind="prm"))
     tokenizer = HuggingFaceTokenizer(tmp_path / "prm")
     end = tokenizer.token("<eos>")
@@ -335,4 +337,6 @@ def test_the_bundled_prm_reads_them_as_letters(tmp_path: Path) -> None:
     assert path is not None
     assert end not in path.ids
     assert to_bytes(tokenizer, path.ids) == b"Q: a<eos>b\nA: 1<eos>\n\n2\n\n"
+    with pytest.raises(EngineError, match="contains 'é', for which this tokenizer has no token"):
+        encode(tokenizer, "a é")
     asyncio.run(scorer.close())

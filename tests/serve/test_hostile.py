@@ -374,7 +374,7 @@ def test_of_a_question_without_any_room_only_the_beginning_is_read(
 
 
 class _NoNul(Bytes):
-    """Reads NUL as a control token, as the bundled policy's does."""
+    """Has no token for NUL, like the bundled policy's."""
 
     def encode(self, text: str) -> tuple[int, ...]:
         """The text's bytes."""

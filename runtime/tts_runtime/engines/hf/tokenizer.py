@@ -71,7 +71,8 @@ class HuggingFaceTokenizer:
         text.
 
         Raises:
-            EngineError: A name of one character, which cannot be split.
+            EngineError: A name of one character, which cannot be split, or a character that becomes
+                the token for unknown ones.
         """
         ids: list[int] = []
         waiting = [(0, len(text))]
@@ -105,12 +106,15 @@ class HuggingFaceTokenizer:
 
     def _inside(self, written: str) -> int:
         """Where to split what became a control token: a position inside its name."""
-        name = next((name for name in self._control_names if name in written), written)
+        named = next((name for name in self._control_names if name in written), None)
+        name = named or written
         if len(name) < 2:
-            raise EngineError(
-                f"a text contains {written!r}, which this tokenizer reads as a control token "
-                "whatever surrounds it"
+            why = (
+                "for which this tokenizer has no token"
+                if named is None
+                else "which this tokenizer reads as a control token whatever surrounds it"
             )
+            raise EngineError(f"a text contains {written!r}, {why}")
         return written.index(name) + 1
 
     @cached_property
