@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
@@ -67,6 +67,21 @@ def test_pieces_give_back_the_text(tmp_path: Path, make: Callable[[], Tokenizer]
     assert tokenizer.pieces[think] == b"<think>"
     assert tokenizer.pieces[end] == b""
     assert tokenizer.encode("a<eos>")[-1] == end
+
+
+def test_added_tokens_are_written_as_the_library_writes_them(tmp_path: Path) -> None:
+    """Gemma's runs of spaces are added tokens."""
+    for name, made, runs in (
+        ("sentencepiece", sentencepiece(), ["▁▁", "▁▁▁", "\n\n"]),
+        ("byte level", byte_level(), ["  ", "\n\n", "日本"]),
+    ):
+        made.add_tokens([AddedToken(run, normalized=False) for run in runs])
+        (tmp_path / name).mkdir()
+        made.save(str(tmp_path / name / "tokenizer.json"))
+        tokenizer = HuggingFaceTokenizer(tmp_path / name)
+        ids = [token for run in runs for token in made.encode(run).ids]
+        assert len(ids) == len(runs)
+        assert to_bytes(tokenizer, ids).decode() == made.decode(ids)
 
 
 def test_special_delimiters_can_be_text(tmp_path: Path) -> None:

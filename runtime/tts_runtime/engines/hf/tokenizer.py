@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from itertools import pairwise
@@ -179,24 +179,33 @@ class HuggingFaceTokenizer:
         vocabulary: dict[str, int] = self._backend.get_vocab(with_added_tokens=True)
         added = {token["id"]: token for token in self._settings.get("added_tokens", ())}
         pieces = [b""] * (max(vocabulary.values(), default=-1) + 1)
-        to_bytes = self._to_bytes()
+        to_bytes, added_to_bytes = self._spellings()
         for text, token in vocabulary.items():
             if token not in added:
                 pieces[token] = to_bytes(text)
-            elif not added[token]["special"] or any(text in shown for shown in self._visible):
+            elif any(text in shown for shown in self._visible):
                 pieces[token] = text.encode()
+            elif not added[token]["special"]:
+                pieces[token] = added_to_bytes(text)
         return tuple(pieces)
 
-    def _to_bytes(self) -> Any:
+    def _spellings(self) -> tuple[Callable[[str], bytes], Callable[[str], bytes]]:
+        """How entries of the vocabulary and added tokens are written as bytes.
+
+        Byte-level tokenizers add tokens as plain text; SentencePiece's write a space as `▁` in
+        them too (Gemma's runs of spaces are added tokens).
+        """
         kinds = _kinds(self._settings.get("decoder")) | _kinds(self._settings.get("pre_tokenizer"))
         if "ByteLevel" in kinds:
             alphabet = _byte_alphabet()
-            return lambda text: b"".join(
-                alphabet[letter] if letter in alphabet else letter.encode() for letter in text
-            )
+
+            def to_bytes(text: str) -> bytes:
+                return b"".join(alphabet.get(letter) or letter.encode() for letter in text)
+
+            return to_bytes, str.encode
         if "ByteFallback" in kinds or "Metaspace" in kinds:
-            return _sentencepiece_bytes
-        return str.encode
+            return _sentencepiece_bytes, _sentencepiece_bytes
+        return str.encode, str.encode
 
 
 def _backend(settings: object, data: bytes) -> Any:
