@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from tests.support import chat_layouts
 from tests.support.chat_models import BOXED, ENDS, LLAMA, PUBLISHED, QWEN, QWEN3, R1, Model, write
 from tests.support.tiny_hf import CHATML, metaspace, save_model
-from tts_runtime.binding import BindingError, Thinking, load_binding, shipped_bindings
+from tts_runtime.binding import BindingError, Defaults, Thinking, load_binding, shipped_bindings
 from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf.bindings import choose_binding
 from tts_runtime.engines.hf.files import model_files
@@ -219,6 +220,35 @@ def test_unknown_models_get_a_binding_of_their_own(tmp_path: Path) -> None:
     binding, why = choose_binding(model_files(str(plain)), context=300)
     assert why.startswith("binding `plain` (no chat template")
     assert (binding.prompt, binding.context) == ("<s>{message}\n", 300)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected", "words"),
+    [
+        ({"temperature": 0.6, "top_k": -1}, Defaults(temperature=0.6), ""),
+        ({"temperature": 0.6, "top_p": 1.5}, Defaults(temperature=0.6), "`top_p` 1.5"),
+        ({"eos_token_id": [None, -1]}, Defaults(), ""),
+        ({"eos_token_id": ["</s>"]}, None, r"`eos_token_id` .* is \['</s>'\], which is neither"),
+        ({"eos_token_id": 2.0}, None, r"`eos_token_id` .* is 2\.0, which is neither"),
+    ],
+)
+def test_odd_values_of_a_generation_configuration(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    values: dict[str, object],
+    expected: Defaults | None,
+    words: str,
+) -> None:
+    folder = save_model(tmp_path / "plain", metaspace(), begin="<s>", end="</s>")
+    (folder / "generation_config.json").write_text(json.dumps(values))
+    files = model_files(str(folder))
+    if expected is None:
+        with pytest.raises(EngineError, match=words):
+            choose_binding(files)
+        return
+    binding, _ = choose_binding(files)
+    assert (binding.defaults, binding.stop) == (expected, ("</s>",))
+    assert (words in caplog.text) if words else not caplog.text
 
 
 def test_asked_for_by_name_or_file(tmp_path: Path) -> None:

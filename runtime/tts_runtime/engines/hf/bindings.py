@@ -3,11 +3,14 @@ chat template, or one generated from that template."""
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from pydantic import ValidationError
 
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.readers import is_file
@@ -23,6 +26,10 @@ from tts_runtime.engines.base import EngineError
 from tts_runtime.engines.hf.chat import MARK, ChatTemplate, has_chat_template
 from tts_runtime.engines.hf.files import ModelFiles, checked_window
 from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
+
+_LOGGER = logging.getLogger(__name__)
+#: Numbers that tokens may have.
+_IDS: Final = range(1 << 32)
 
 
 class _Model:
@@ -258,13 +265,21 @@ def _sampling(files: ModelFiles) -> Defaults:
     settings = files.generation
     if settings.get("do_sample") is False:
         return Defaults()
-    names = {
+    values = {
         name: settings[name] for name in Defaults.model_fields if settings.get(name) is not None
     }
+    if values.get("top_k") == -1:  # vLLM's word for no such filter
+        del values["top_k"]
     try:
-        return Defaults.model_validate(names)
-    except ValueError:
-        return Defaults()
+        return Defaults.model_validate(values)
+    except ValidationError as error:
+        wrong = {str(each["loc"][0]): values.pop(str(each["loc"][0])) for each in error.errors()}
+    _LOGGER.warning(
+        "`%s`: %s in its generation_config.json is out of range and left out",
+        files.name,
+        ", ".join(f"`{name}` {value!r}" for name, value in wrong.items()),
+    )
+    return Defaults.model_validate(values)
 
 
 def _begins(files: ModelFiles, tokenizer: HuggingFaceTokenizer) -> bool:
@@ -289,11 +304,18 @@ def _all_ends(binding: Binding, model: _Model, path: Path | None) -> tuple[str, 
 
 
 def _ends(files: ModelFiles, tokenizer: HuggingFaceTokenizer) -> tuple[str, ...]:
-    found = []
+    names = []
     for config in (files.generation, files.config, files.config.get("text_config", {})):
         ids = config.get("eos_token_id")
-        found += [ids] if isinstance(ids, int) else list(ids or ())
-    names = [tokenizer.name(token) for token in found]
+        for token in ids if isinstance(ids, list) else [ids]:
+            if token is None or token == -1:  # both stand for none
+                continue
+            if type(token) is not int or token not in _IDS:
+                raise EngineError(
+                    f"`{files.name}`: `eos_token_id` of its configuration is {ids!r}, which is "
+                    "neither a token's number nor a list of them"
+                )
+            names.append(tokenizer.name(token))
     names.append(_text(files.tokenizer.get("eos_token")) or None)
     return tuple(dict.fromkeys(name for name in names if name is not None))
 
