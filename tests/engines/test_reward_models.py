@@ -41,15 +41,20 @@ def scored(engine: ScorerEngine, requests: list[ScoreRequest]) -> list[ScoreRepl
     return asyncio.run(main())
 
 
-@pytest.mark.parametrize("labels", [1, 2])
-def test_outcome_models_score_whole_solutions(tmp_path: Path, labels: int) -> None:
+@pytest.mark.parametrize(("labels", "padding"), [(1, None), (2, None), (1, "<|im_end|>")])
+def test_outcome_models_score_whole_solutions(
+    tmp_path: Path, labels: int, padding: str | None
+) -> None:
     """Against transformers' own sequence classifier, one text at a time."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     from tts_runtime.engines.prm.engine import FamilyScorer
 
-    folder = make_outcome(tmp_path / "orm", labels)
+    # A template that ends turns with what the model takes for padding.
+    chat = CHATML if padding is None else CHATML.replace("<|im_end|>\n", "<|im_end|>")
+    pad = None if padding is None else byte_level(QWEN_TOKENS).token_to_id(padding)
+    folder = make_outcome(tmp_path / "orm", labels, chat=chat, pad_token_id=pad)
     engine = scorer_engine(f"auto:{folder}")
     assert isinstance(engine, FamilyScorer)
     assert engine.chosen.startswith("family orm (architecture Qwen2ForSequenceClassification)")

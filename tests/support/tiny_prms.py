@@ -110,12 +110,10 @@ def make_pqm(folder: Path, **settings: Any) -> Path:
     return add_weights(made, value_head(), prefix="pretrained_model.")
 
 
-def make_outcome(folder: Path, labels: int, **settings: Any) -> Path:
+def make_outcome(folder: Path, labels: int, *, chat: str = CHATML, **settings: Any) -> Path:
     import torch
 
-    made = save_model(
-        folder, byte_level(QWEN_TOKENS), architecture="qwen2", chat=CHATML, **settings
-    )
+    made = save_model(folder, byte_level(QWEN_TOKENS), architecture="qwen2", chat=chat, **settings)
     head = torch.randn(labels, 32, generator=torch.Generator().manual_seed(labels))
     return add_weights(
         made,

@@ -179,7 +179,9 @@ def _pqm_cot(opened: FamilyFiles) -> PrmSpec:
 def _orm(opened: FamilyFiles) -> PrmSpec:
     """A sequence classifier over problem and solution."""
     template = opened.template if has_chat_template(opened.files) else None
-    lay_out = layouts.OutcomeLayout(opened.tokenizer, opened.family, template)
+    config = opened.files.config.get("text_config", opened.files.config)
+    padding = config.get("pad_token_id")
+    lay_out = layouts.OutcomeLayout(opened.tokenizer, opened.family, template, padding)
     found = tensors(opened.files, ["score.weight"])
     if not found:
         raise EngineError(

@@ -257,13 +257,24 @@ class TurnsLayout(PathLayout):
 
 
 class OutcomeLayout(PathLayout):
-    """An outcome reward model: the problem and the whole solution, read at the last token."""
+    """An outcome reward model: the problem and the whole solution, read at the last token.
+
+    Args:
+        template: Writes both as a chat.
+        padding: The id of the model's padding, if it has one. Its classifier takes it for padding
+            at the end of a text too, where a template ends turns with it, and reads before it.
+    """
 
     def __init__(
-        self, tokenizer: HuggingFaceTokenizer, family: str, template: ChatTemplate | None
+        self,
+        tokenizer: HuggingFaceTokenizer,
+        family: str,
+        template: ChatTemplate | None,
+        padding: int | None,
     ) -> None:
         super().__init__(tokenizer, family)
         self._template = template
+        self._padding = padding
 
     def __call__(self, request: ScoreRequest) -> Path:
         """The ids and their last place; as a chat where the model has a chat template."""
@@ -278,4 +289,6 @@ class OutcomeLayout(PathLayout):
             ]
             text = self._template.render(messages, reply=False)
             ids, _ = self._tokenizer.spans(text, special=False)
+        while len(ids) > 1 and ids[-1] == self._padding:
+            ids.pop()
         return Path(tuple(ids), (len(ids) - 1,))
