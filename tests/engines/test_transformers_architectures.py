@@ -140,6 +140,27 @@ def test_windows_that_a_model_keeps_to_itself_are_refused(tmp_path: Path) -> Non
         opened(folder)
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("pegasus", "beside other texts, gives other numbers"),  # places are those of the first row
+        ("openai-gpt", "its layers keep something else"),  # nothing: it has no cache
+    ],
+)
+def test_models_that_cannot_be_read_row_by_row_are_refused(
+    tmp_path: Path, kind: str, reason: str
+) -> None:
+    decoder = {
+        "d_model": 32,
+        "decoder_layers": 2,
+        "decoder_attention_heads": 4,
+        "decoder_ffn_dim": 64,
+    }
+    folder = saved(tmp_path / "model", kind, **(_GPT if kind == "openai-gpt" else decoder))
+    with pytest.raises(EngineError, match=reason):
+        opened(folder)
+
+
 def test_a_head_that_does_not_run_alone_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -206,11 +206,12 @@ class TransformersModel:
     ) -> CacheShape:
         """Reads a few tokens in transformers' own way, then in ours: both must agree.
 
-        So must logits with `plain`, those of the whole model.
+        Two rows read them in different pieces, so that a place that a model takes from another row
+        is seen. Logits must agree with `plain`, those of the whole model.
         """
         with torch.inference_mode():
             expected = self._base(input_ids=ids.to(self.device), use_cache=True)
-            stored = getattr(expected.past_key_values, "layers", None) or ()
+            stored = getattr(getattr(expected, "past_key_values", None), "layers", None) or ()
             shapes = {
                 tuple(tensor.shape[1:2] + tensor.shape[3:])
                 for layer in stored
@@ -221,13 +222,20 @@ class TransformersModel:
                 raise _unusual(files, "its layers keep something else than keys and values")
             ((heads, size),) = shapes
             self._shape = CacheShape(len(stored), heads, size, dtype, self.device)
-            cache = self.cache(1)
+            cache = self.cache(2)
+            cuts = torch.tensor([_TRIED - 3, 3])
+            rests = (cuts[:, None] + torch.arange(_TRIED - 3)).clamp(max=_TRIED - 1)
             try:
-                parts = [
-                    self._extend(ids[:, start:stop], torch.tensor([start]), cache)
-                    for start, stop in ((0, 5), (5, _TRIED))
-                ]
-                hidden = torch.cat(parts, dim=1)
+                begun = self._extend(
+                    ids[:, : _TRIED - 3].expand(2, -1), torch.zeros_like(cuts), cache
+                )
+                ended = self._extend(ids[0][rests], cuts, cache)
+                hidden = torch.stack(
+                    [
+                        torch.cat([begun[row, :cut], ended[row, : _TRIED - cut]])
+                        for row, cut in enumerate(cuts.tolist())
+                    ]
+                )
                 logits = None if plain is None else self.logits(hidden[0])
             except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
                 raise _unusual(files, str(error)) from error
@@ -235,7 +243,10 @@ class TransformersModel:
         if wrong or (plain is not None and plain.isnan().any()):
             raise EngineError(f"`{files.name}` in {dtype}: {NO_NUMBERS}".replace("torch.", ""))
         if not _close(hidden, expected.last_hidden_state):
-            raise _unusual(files, "reading in pieces gives other numbers than reading at once")
+            raise _unusual(
+                files,
+                "reading in pieces, beside other texts, gives other numbers than reading at once",
+            )
         if plain is not None and logits is not None and not _close(logits, plain):
             raise _unusual(files, "its head gives other numbers apart from its body")
         return self._shape
