@@ -157,6 +157,8 @@ def test_forms_of_explain(capsys: Capture, form: str) -> None:
         (["greedy", "--set", "n=3"], "known: temperature, top_p, top_k, min_p, length"),
         (["majority", "--assume", "window=3"], "expected context=N"),
         (["majority", "--assume", "context=0"], "tokens of a context window"),
+        (["best_of_n", "--explain", "--assume", "prn_params=3"], "did you mean 'prm'?"),
+        (["majority", "--explain", "--assume", "prm_params=3"], "they use: policy"),
         (["majority", "--check"], "--check belongs to --fmt"),
         (["majority", "--fmt", "--explain"], "--fmt goes with --check only"),
         (["majority", "--json", "--explain"], "does not go with --explain"),

@@ -292,6 +292,9 @@ def test_a_budget_of_flops_takes_sizes_of_models(tts_run: Command) -> None:
     assert code == 2
     assert "--assume params=7e9" in err
     assert tts_run(*command, "--assume", "params=1e6")[0] == 0
+    code, _, err = tts_run(*command, "--assume", "orm_params=1e6")
+    assert code == 2
+    assert "--assume: no strategy here uses a model `orm`; they use: policy" in err
     code, _, err = tts_run(*command, "--assume", "params=7e9")
     assert code == 2
     assert "FLOPs per problem, more than the budget of 1,000,000,000,000" in err

@@ -226,6 +226,7 @@ def tts_compile(command: CommandParser, arguments: Sequence[str]) -> int:
     fine: list[str] = []
     if explaining or options.out or settings or limits:
         plans = plan_from(options.strategies, settings, diagnostics)
+        _check_sized(options.assume, plans)
         fine = [called(plan.strategy, plan.parameters) for plan in plans]
     else:
         fine = checked(options.strategies, diagnostics)
@@ -310,6 +311,15 @@ def _assumed(assumptions: Sequence[str], stats: str | None) -> Assumed:
         raise UsageError(f"--assume: {error}") from error
     except LengthError as error:
         raise UsageError(f"--stats: {error}") from error
+
+
+def _check_sized(assumptions: Sequence[str], plans: Sequence[Plan]) -> None:
+    from tts_lang.explain.assumptions import AssumeError, check_sized
+
+    try:
+        check_sized(assumptions, plans)
+    except AssumeError as error:
+        raise UsageError(f"--assume: {error}") from error
 
 
 def _budget(text: str) -> tuple[str, float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from tts_lang.diagnostics import did_you_mean
 from tts_lang.explain.models import UNKNOWN, Model, Models
 from tts_lang.plan.graph import Ask, Force, Plan, Split, operations
 from tts_lang.plan.serialize import PlanError, from_json
@@ -178,6 +179,27 @@ def assumed(options: Sequence[str], stats: Path | None = None) -> Assumed:
     return Assumed(
         context, None if prompt is None else int(prompt), lengths, _models(numbers, models)
     )
+
+
+def check_sized(options: Sequence[str], plans: Iterable[Plan]) -> None:
+    """Refuses `--assume NAME_params=N` options for models that no plan uses.
+
+    Raises:
+        AssumeError: With the names that they use.
+    """
+    names = {
+        name
+        for plan in plans
+        for name in (
+            *plan.policies,
+            *(each.name for each in plan.scorers if each.judge is None and each.field is None),
+        )
+    }
+    for option in (part for each in options for part in each.split(",")):
+        name = option.partition("=")[0].strip().removesuffix("_params")
+        if name not in KNOWN and name not in names:
+            hint = did_you_mean(name, names) or f"they use: {', '.join(sorted(names)) or 'none'}"
+            raise AssumeError(f"no strategy here uses a model `{name}`; {hint}")
 
 
 def _pair(option: str) -> tuple[str, float]:

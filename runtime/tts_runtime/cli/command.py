@@ -197,12 +197,12 @@ def _request(options: Namespace) -> _RunRequest:
         raise UsageError("--ask answers one question once: it goes with one seed")
     policies = engine_names("--policy", options.policy, default="policy")
     scorers = engine_names("--scorer", options.scorer)
-    limits = limits_of(options.budget, options.assume)
     shifts: list[Shift] = []
     if options.sweep:
         plans, shifts = swept(strategies, parse_settings(settings), options.sweep)
     else:
         plans = _plans(strategies, settings, quiet=options.quiet)
+    limits = limits_of(options.budget, options.assume, plans)
     policies.check_used({name for plan in plans for name in plan.policies})
     scorers.check_used({scorer.name for plan in plans for scorer in plan.scorers})
     policy_engines, scorer_engines = with_engine_args(policies, scorers, options.engine_arg)

@@ -9,9 +9,10 @@ from typing import Final
 
 from tts_lang.cli.parser import UsageError
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.explain.assumptions import AssumeError, assumed
+from tts_lang.explain.assumptions import AssumeError, assumed, check_sized
 from tts_lang.explain.budget import budget as read_budget
 from tts_lang.optimise import ALL, NAMES, UnknownPass
+from tts_lang.plan.graph import Plan
 from tts_runtime.problems import FieldNames, field_names
 from tts_runtime.runs.defaults import BUNDLED
 from tts_runtime.runs.limits import CostLimits
@@ -236,14 +237,17 @@ def with_engine_args(
     return groups
 
 
-def limits_of(budgets: Sequence[str], assumptions: Sequence[str]) -> CostLimits:
+def limits_of(
+    budgets: Sequence[str], assumptions: Sequence[str], plans: Sequence[Plan]
+) -> CostLimits:
     """The limits of options such as `--budget tokens=2e6 --assume context=4096`.
 
     Raises:
-        UsageError: Not of this form.
+        UsageError: Not of this form, or for a model that no plan uses.
     """
     try:
         parsed = assumed(assumptions)
+        check_sized(assumptions, plans)
     except AssumeError as error:
         raise UsageError(f"--assume: {error}") from error
     try:
