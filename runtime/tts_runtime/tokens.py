@@ -69,18 +69,28 @@ def _shifted(text: str, by: int) -> list[tuple[int, int]]:
 class Guarding(Protocol):
     """A tokenizer with control tokens that have a text."""
 
-    def guarded(self, text: str, spans: Sequence[tuple[int, int]]) -> tuple[int, ...]:
-        """Ids of a text, control tokens only where they lie in one of these spans of it."""
+    def guarded(
+        self, text: str, spans: Sequence[tuple[int, int]], *, continued: bool = False
+    ) -> tuple[int, ...]:
+        """Ids of a text, control tokens only where they lie in one of these spans of it.
+
+        `continued`: it stands behind another text.
+        """
 
 
-def encode(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+def encode(tokenizer: Tokenizer, text: str, *, continued: bool = False) -> tuple[int, ...]:
     """Ids of a text of which only the trusted parts may become control tokens.
+
+    Args:
+        tokenizer: Of the policy that reads it.
+        text: All of it, or what stands behind another text.
+        continued: The latter: a tokenizer that begins texts with a space adds none.
 
     Raises:
         EngineError: Part of it cannot be written without one.
     """
     if isinstance(tokenizer, Guarding):
-        return tokenizer.guarded(text, _spans(text))
+        return tokenizer.guarded(text, _spans(text), continued=continued)
     return tokenizer.encode(text)
 
 

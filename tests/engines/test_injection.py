@@ -33,7 +33,7 @@ from tests.support.tiny_prms import (
     make_rlhflow,
     make_skywork,
 )
-from tts_runtime.binding import Binding
+from tts_runtime.binding import Binding, Thinking
 from tts_runtime.engines.base import (
     EngineError,
     GenerateRequest,
@@ -271,6 +271,33 @@ def test_the_ways_of_tokenizers(tmp_path: Path, way: str) -> None:
     holds()
     many = "<s>" * 3000 + " " * 3000 + "<mask>"
     assert controls.isdisjoint(tokenizer.guarded(many, ()))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_space_stands_before_a_text_that_continues_another(tmp_path: Path, way: str) -> None:
+    """SentencePiece begins every text with one."""
+    WAYS[way](("<s>", "</s>")).save(str(tmp_path / "tokenizer.json"))
+    tokenizer = HuggingFaceTokenizer(tmp_path)
+    thinking = Thinking(begin="<think>", end="</think>")
+    binding = Binding(
+        name="own", stop=("</s>",), context=256, thinking=thinking, turn=" So {message}"
+    )
+    echo = Echo(Layout(tmp_path, binding, tokenizer, ()), "ok")
+    policy = Policy("policy", echo)
+    assert to_bytes(tokenizer, policy.thought) == b"</think>"
+    assert echo.thought_end == len(policy.thought)
+    for text in ("Wait", " Wait", "\n\nWait", "</think>", "</s>b", "é"):
+        assert to_bytes(tokenizer, policy.forced(text)) == text.encode()
+    plan = plan_of(
+        "trace = problem",
+        'force "One" into trace',
+        'force " and" into trace',
+        "return ask again about trace with history",
+        before='prompt again = "two"',
+    )
+    outcome = run_plan(plan, echo)
+    assert outcome.error is None, outcome.error
+    assert to_bytes(tokenizer, echo.requests[-1].prompt).decode().endswith("?One and So two")
 
 
 def test_a_control_token_of_one_letter_is_named(tmp_path: Path) -> None:

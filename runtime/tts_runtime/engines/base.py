@@ -28,7 +28,7 @@ from tts_runtime.engines.of_path import OfPath, PathSource, made_later
 from tts_runtime.fast_dataclass import fast_dataclass
 from tts_runtime.steps import StepSplit
 from tts_runtime.streams import Key
-from tts_runtime.tokens import Tokenizer, path_mark
+from tts_runtime.tokens import Tokenizer, Trusted, encode, path_mark
 
 
 class Ability(Enum):
@@ -386,7 +386,9 @@ class PolicyEngine(Engine):
     def thought_end(self) -> int:
         """The count of tokens that end a thought; 0: the binding has no thoughts."""
         thinking = self.binding.thinking
-        return 0 if thinking is None else len(self.tokenizer.encode(thinking.end))
+        if thinking is None:
+            return 0
+        return len(encode(self.tokenizer, Trusted(thinking.end), continued=True))
 
     @property
     def cancelled_tokens(self) -> int:

@@ -42,7 +42,7 @@ class Policy:
         self.delimiter = binding.step_delimiter.encode()
         self.thought: tuple[int, ...] = ()
         if binding.thinking is not None:
-            self.thought = engine.tokenizer.encode(binding.thinking.end)
+            self.thought = encode(self.tokenizer, Trusted(binding.thinking.end), continued=True)
         defaults = binding.defaults
         self.defaults = Sampling(
             float(defaults.temperature),
@@ -62,7 +62,7 @@ class Policy:
         key = text, text.spans if isinstance(text, Trusted) else ()
         ids = self._encoded.get(key)
         if ids is None:
-            ids = encode(self.tokenizer, text)
+            ids = encode(self.tokenizer, text, continued=True)
             if len(self._encoded) < 1024:
                 self._encoded[key] = ids
         return ids

@@ -88,12 +88,12 @@ class Conversation:
     def turn(self, policy: Policy) -> tuple[int, ...]:
         """Ids of the last turn, where there is one before."""
         text = policy.binding.follow(self.message, thinking=self.thinking)
-        return encode(policy.tokenizer, text)
+        return encode(policy.tokenizer, text, continued=True)
 
     def _before(self, history: Node, policy: Policy) -> tuple[int, ...]:
         """The conversation so far; a policy with another tokenizer reads it as text (C9)."""
         same = shares_ids(history, policy)
-        path = history.path() if same else encode(policy.tokenizer, history.text)
+        path = history.path() if same else encode(policy.tokenizer, history.text, continued=True)
         return (*history.conversation.prompt(policy), *path)
 
 

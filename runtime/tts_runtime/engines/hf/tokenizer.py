@@ -64,8 +64,12 @@ class HuggingFaceTokenizer:
         """Ids of a text; special tokens in it are recognised, none is added."""
         return tuple(self._backend.encode(text, add_special_tokens=False).ids)
 
-    def guarded(self, text: str, spans: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    def guarded(
+        self, text: str, spans: Sequence[tuple[int, int]], *, continued: bool = False
+    ) -> tuple[int, ...]:
         """Ids of a text, control tokens only where they lie in one of these spans of it.
+
+        `continued`: it stands behind another text, so that no space is added before it.
 
         Names of control tokens elsewhere are split in two, so that their parts are encoded as plain
         text.
@@ -78,7 +82,7 @@ class HuggingFaceTokenizer:
         waiting = [(0, len(text))]
         while waiting:
             begin, end = waiting.pop()
-            found, places = self._piece(text[begin:end], continued=begin > 0)
+            found, places = self._piece(text[begin:end], continued=continued or begin > 0)
             cuts = []
             for token, (start, stop) in zip(found, places, strict=True):
                 if token in self._control_ids and not any(
@@ -93,7 +97,7 @@ class HuggingFaceTokenizer:
         return tuple(ids)
 
     def _piece(self, text: str, *, continued: bool) -> tuple[list[int], Sequence[tuple[int, int]]]:
-        """Ids of a piece of a text and their positions; `continued`: it is not the first."""
+        """Ids of a piece of a text and their positions; `continued`: something is before it."""
         if continued and self._prepends:
             # After a line break, no space is added before the first word.
             line = self._backend.encode("\n", add_special_tokens=False).ids

@@ -28,7 +28,7 @@ from tts_runtime.engines.openai.sampled import END, SampledToken, Vocabulary
 from tts_runtime.engines.openai.stop_tracking import StopTracker, ThoughtTracker
 from tts_runtime.sampling import CONFIDENCE_WIDTH
 from tts_runtime.thoughts import begun_mark
-from tts_runtime.tokens import to_bytes
+from tts_runtime.tokens import Trusted, encode, to_bytes
 
 #: A text that is probably a single token: a word or punctuation, with white space around it.
 _TOKEN: Final = re.compile(r"\s*\S{0,16}\s*")
@@ -298,7 +298,8 @@ class PendingGeneration:
         whole = not (limits.steps or limits.unit_tokens or limits.thought or limits.stop_at)
         if self._thoughts.open and whole and not self._served.continues:
             # It was cut before it answered: its thought so far is no answer.
-            tracker.append(self._vocabulary.tokenizer.encode(self._thoughts.end))
+            end = Trusted(self._thoughts.end)
+            tracker.append(encode(self._vocabulary.tokenizer, end, continued=True))
         found = tracker.criteria.result(self._prefilled)
         # Pieces of a text without token information are no tokens.
         guessed = self._guessed and self._drawn

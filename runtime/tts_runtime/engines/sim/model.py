@@ -62,7 +62,13 @@ class SimTokenizer:
             ids += self._accent if piece == "\xe9" else (self.id(piece),)
         return tuple(ids)
 
-    def guarded(self, text: str, spans: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    def guarded(
+        self,
+        text: str,
+        spans: Sequence[tuple[int, int]],
+        *,
+        continued: bool = False,  # noqa: ARG002  (begun or continued, a text has the same ids)
+    ) -> tuple[int, ...]:
         """Ids of a text, ends only where they lie in one of these spans of it."""
         begin = 0
         ids: tuple[int, ...] = ()

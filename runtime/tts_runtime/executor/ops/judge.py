@@ -36,6 +36,7 @@ from tts_runtime.executor.rows import Candidate, Row, Vector
 from tts_runtime.executor.scope import JudgeReplied, Scope, Scored
 from tts_runtime.executor.views import View, grouped
 from tts_runtime.streams import Key, Part, asked_key, child_key
+from tts_runtime.tokens import encode
 
 
 @handles(Judge)
@@ -353,7 +354,7 @@ class _JudgeCall:
         The contract with engines has no logits, so the likeliest first tokens are taken one by one.
         """
         policy = self._settings.policy
-        wanted = policy.forced(self._judge.options[0][0])[:1]
+        wanted = encode(policy.tokenizer, self._judge.options[0][0])[:1]
         request = GenerateRequest(
             node.conversation.prompt(policy),
             (),
