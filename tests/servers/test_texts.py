@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from tests.servers.test_behaviours import RIGHT, chats_only, result_of, serving
 from tests.support.runs import plan_of
 from tests.support.scripted_server import Asked, Reply, chat, completion, models
+from tests.support.tiny_hf import metaspace
 from tts_runtime import Problem, Response, Session
 from tts_runtime.engines.base import Finish, GenerateRequest, Limits, Sampling
+from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.http.retry import Transient
 from tts_runtime.engines.http.semaphore import PrioritySemaphore
 from tts_runtime.engines.openai.replies import Chunk, ReplyToken, Usage, read
@@ -102,6 +105,15 @@ SPOILT_STOP = ["é".encode(), b"\n", b"\n"]
 )
 def test_what_a_server_tells_becomes_tokens(reply: Chunk, expected: list[bytes]) -> None:
     assert said(VOCABULARY.drawn(reply)) == expected
+
+
+def test_pieces_of_a_reply_have_no_spaces_of_their_own(tmp_path: Path) -> None:
+    """A tokenizer that begins texts with a space, and a server that tells texts only."""
+    metaspace().save(str(tmp_path / "tokenizer.json"))
+    tokenizer = HuggingFaceTokenizer(tmp_path)
+    vocabulary = Vocabulary(tokenizer, frozenset(), ())
+    drawn = [each for part in ("St", "ep 1", ":") for each in vocabulary.drawn(chunk(part))]
+    assert to_bytes(tokenizer, [each.token for each in drawn]) == b"Step 1:"
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ class Vocabulary:
         """Ids of text written by the policy: the name of a control token is plain text."""
         text = to_text(data)
         spans = tuple(found.span() for found in self._marks.finditer(text))
-        return encode(self.tokenizer, Trusted(text, spans))
+        return encode(self.tokenizer, Trusted(text, spans), continued=True)
 
     def _pieces(self, data: bytes, token: ReplyToken) -> list[SampledToken]:
         """A token's id, or several ids if no single one has its text."""
