@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ from tts_runtime.engines.vllm.options import VllmScorerOptions
 from tts_runtime.engines.vllm.scorer import VllmScorer
 
 #: vLLM's attention on a CPU wants heads of 32 numbers at least.
-WIDE = {"num_attention_heads": 1, "num_key_value_heads": 1}
+WIDE: dict[str, Any] = {"num_attention_heads": 1, "num_key_value_heads": 1}
 BLOCK = 32
 SMALL = VllmScorerOptions(kv_cache=0.25, slots=32, block=BLOCK)
 FAMILIES: dict[str, Callable[..., Path]] = {
