@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from tts_lang.errors import CopiedWhole
 from tts_lang.printable import columns, printable
 from tts_lang.source import NOWHERE, Source, Span
 
@@ -75,7 +76,7 @@ def file_error(code: str, message: str, name: str, *, suggestion: str | None = N
     return error(code, message, NOWHERE, Source(name, ""), suggestion=suggestion)
 
 
-class DiagnosticError(Exception):
+class DiagnosticError(CopiedWhole):
     """Raised by the Python API when a strategy cannot be compiled; carries every diagnostic."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 from fractions import Fraction
@@ -13,6 +15,8 @@ import pytest
 
 import tts_lang
 import tts_runtime
+from tts_runtime.engines.errors import CandidateError, Fault
+from tts_runtime.problems.model import BadLine
 
 TWO_MISTAKES = """strategy tries(n = 4):
     pool = smple n
@@ -57,6 +61,24 @@ def test_what_cannot_be_compiled_raises_every_diagnostic() -> None:
         tts_lang.compile(source)
     assert caught.value.diagnostics == tts_lang.diagnose(source)
     assert len(caught.value.diagnostics) == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        tts_lang.DiagnosticError(tts_lang.diagnose(tts_lang.Source.of(TWO_MISTAKES))),
+        tts_runtime.ProblemFileError("x.jsonl", (BadLine(3, "no id"),), usable=False),
+        tts_runtime.AnswerError("no answer", by_engine=True, wait=2.0),
+        tts_runtime.EngineError("busy", wait=2.0),
+        CandidateError(Fault.BLANK, "a blank step"),
+    ],
+)
+def test_errors_of_another_process_arrive_as_they_were(error: Exception) -> None:
+    """A pool of processes pickles what a worker raises; it hangs or breaks where that fails."""
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert type(other) is type(error)
+        assert str(other) == str(error)
+        assert vars(other) == vars(error)
 
 
 def test_diagnose_reads_files_and_shipped_strategies(tmp_path: Path) -> None:

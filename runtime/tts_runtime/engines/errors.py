@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from tts_lang.errors import CopiedWhole
 from tts_lang.printable import concealed
 
 
-class EngineError(Exception):
+class EngineError(CopiedWhole):
     """An engine cannot be used, or broke; the message says what is wrong and what to do.
 
     It ends the problem that sent the request; an error of a single request is a `CandidateError`.

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from tts_lang.errors import CopiedWhole
 from tts_runtime.binding import Messages
 
 MAXIMUM_REPORTED = 20
@@ -65,7 +66,7 @@ class BadLine:
         return f"{self.unit} {self.number}: {self.reason}" if self.number else self.reason
 
 
-class ProblemFileError(Exception):
+class ProblemFileError(CopiedWhole):
     """Problems that cannot be used; `lines` are all bad lines, the message the first 20."""
 
     def __init__(
