@@ -11,12 +11,16 @@ import sysconfig
 import tomllib
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
+from typing import Never
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from tts_lang.release import release
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What runs the wheel must not find the repository.
@@ -95,6 +99,20 @@ def test_the_wheel_runs_outside_the_repository(site: Path, tmp_path: Path) -> No
         check=True,
     )
     assert where.stdout.count(str(site)) == 2
+
+
+def test_a_copy_that_is_not_installed_has_a_version_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkouts on PYTHONPATH and frozen programs have no metadata; their runs are recorded."""
+    release.cache_clear()
+    assert release() == PROJECT["version"]
+
+    def missing(name: str) -> Never:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    release.cache_clear()
+    assert release() == "checkout"
+    release.cache_clear()
 
 
 def test_nothing_else_is_in_the_wheel(site: Path) -> None:

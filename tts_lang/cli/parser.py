@@ -22,6 +22,7 @@ from tts_lang.cli.printing import in_color
 from tts_lang.cli.process import MISTAKE
 from tts_lang.diagnostics import did_you_mean
 from tts_lang.printable import printable, without_keys
+from tts_lang.release import release
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -272,10 +273,7 @@ class _Version(argparse.Action):
     """Prints the version and ends, whatever else is missing."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        # Loads the parser of e-mail headers, which no other start should wait for.
-        from importlib.metadata import version
-
-        print(f"{parser.prog} {version('tts-lang')}")
+        print(f"{parser.prog} {release()}")
         raise SystemExit(0)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +20,7 @@ from tts_lang.lsp import completion, findings, hover, outline, rename
 from tts_lang.lsp.positions import offset_at, range_of
 from tts_lang.lsp.project import EditorFiles, path_of
 from tts_lang.lsp.symbols import SymbolKind, at, occurrences, reach
+from tts_lang.release import release
 from tts_lang.repair import repaired
 from tts_lang.source import Source, Span
 from tts_lang.syntax import nodes
@@ -72,13 +72,9 @@ class StrategyServer(LanguageServer):
     """Open files and their diagnostics."""
 
     def __init__(self) -> None:
-        try:
-            released = version("tts-lang")
-        except PackageNotFoundError:  # run from a checkout
-            released = "checkout"
         # Whole texts: they are small, and pygls cuts lines at more characters than the protocol.
         kind = lsp.TextDocumentSyncKind.Full
-        super().__init__("tts-lsp", released, text_document_sync_kind=kind)
+        super().__init__("tts-lsp", release(), text_document_sync_kind=kind)
         self._checks: dict[str, asyncio.Task[None]] = {}
         #: The files that each document reads, by its address.
         self._reached: dict[str, frozenset[Path]] = {}

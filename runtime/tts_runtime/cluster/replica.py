@@ -7,12 +7,12 @@ from asyncio import Future
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from itertools import count
 from typing import Any, Final
 
 from tts_lang.explain.models import Model
 from tts_lang.plan.graph import Plan
+from tts_lang.release import release
 from tts_runtime.binding import Binding
 from tts_runtime.engines.base import (
     EngineError,
@@ -178,7 +178,7 @@ class Replica:
         ]
         self._policies |= {id(engine): engine for engine in policies.values()}
         facts = ReplicaFacts(
-            version("tts-lang"),
+            release(),
             [bound.exactness for bound in bounds],
             {name: _facts_of_policy(engine) for name, engine in policies.items()},
             {

@@ -12,11 +12,11 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, fields
-from importlib.metadata import version
 from math import ceil
 from types import TracebackType
 from typing import Final, Self
 
+from tts_lang.release import release
 from tts_runtime.cluster.replica import (
     DistantPolicy,
     DistantScorer,
@@ -258,9 +258,9 @@ class ReplicaPool:
 
     def _checked(self, facts: ReplicaFacts) -> ReplicaFacts:
         self._early = 0
-        if facts.version != version("tts-lang"):
+        if facts.version != release():
             raise EngineError(
-                f"a replica has tts-lang {facts.version}, and this process {version('tts-lang')}"
+                f"a replica has tts-lang {facts.version}, and this process {release()}"
             )
         return facts
 

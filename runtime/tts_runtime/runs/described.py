@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
 from tts_lang.plan.graph import Plan
+from tts_lang.release import release
 from tts_runtime.engines.base import Exactness, PolicyEngine, ScorerEngine
 from tts_runtime.runs.rundir import RunDirectoryError, plan_text
 from tts_runtime.runs.settings import Settings
@@ -47,7 +47,7 @@ def configuration_of(
         )
     used = [name for plan in plans for name in (*plan.policies, *scorer_names(plan))]
     return {
-        "version": version("tts-lang"),
+        "version": release(),
         "strategies": {plan.strategy: dict(plan.parameters) for plan in plans},
         "plans": {plan.strategy: _digest(plan_text(plan)[:-1]) for plan in plans},
         "without": sorted(settings.disabled),

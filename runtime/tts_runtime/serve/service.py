@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from importlib.metadata import version
 from math import ceil
 from random import SystemRandom
 from time import monotonic
 from typing import Any, Final
 
 from tts_lang.printable import concealed
+from tts_lang.release import release
 from tts_runtime.engines.base import EngineError, PolicyEngine
 from tts_runtime.executor import BindError
 from tts_runtime.executor.problem import Events
@@ -356,7 +356,7 @@ class AnswerService:
         )
 
     def _fingerprint(self, served: Served) -> str:
-        text = f"{served.digest}{self._engines}{version('tts-lang')}"
+        text = f"{served.digest}{self._engines}{release()}"
         return "fp_" + sha256(text.encode()).hexdigest()[:16]
 
 
