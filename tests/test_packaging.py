@@ -115,6 +115,34 @@ def test_a_copy_that_is_not_installed_has_a_version_too(monkeypatch: pytest.Monk
     release.cache_clear()
 
 
+WINDOWS = """
+import signal, sys
+import tts_lang.cli.shared
+for name in [each for each in sys.modules if each.startswith("tts_")]:
+    del sys.modules[name]
+del signal.SIGHUP
+sys.platform = "win32"
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            "import tts_runtime.cli",
+            "ImportError: tts_runtime needs Linux or macOS; on Windows, run it in WSL",
+        ),
+        ("from tts_lang.cli import main; main(['greedy'])", ""),
+    ],
+)
+def test_windows_has_the_compiler_and_no_runtime(code: str, said: str) -> None:
+    """As far as this system can tell: Windows has no SIGHUP, and waits for no pipe."""
+    command = [sys.executable, "-c", WINDOWS + code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr.strip().endswith(said), done.stderr
+    assert bool(done.stderr) is bool(said)
+
+
 def test_nothing_else_is_in_the_wheel(site: Path) -> None:
     names = {path.name for path in site.iterdir()}
     assert names == {

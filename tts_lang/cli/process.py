@@ -23,7 +23,9 @@ INTERRUPTED = 130
 UNREAD = 141
 
 #: Signals that stop a command as Ctrl-C does; its exit code is then 128 + the signal.
-_STOPPING = (signal.SIGTERM, signal.SIGHUP)
+_STOPPING = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
+)  # Windows has no SIGHUP
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF, errno.EIO)
 #: Seconds to wait for the reader of a full pipe on standard error, once.
 _PATIENCE = 10.0
@@ -93,7 +95,8 @@ class _Messages(io.FileIO):
 
     def __init__(self) -> None:
         super().__init__(2, "w", closefd=False)
-        self._patience = _PATIENCE if stat.S_ISFIFO(os.fstat(2).st_mode) else None
+        waits = sys.platform != "win32" and stat.S_ISFIFO(os.fstat(2).st_mode)
+        self._patience = _PATIENCE if waits else None
 
     def write(self, data: Any, /) -> int:
         if self._patience is not None:
