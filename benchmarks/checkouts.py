@@ -25,6 +25,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.paired import spread
+
 #: One run of some strategies: see `Measured`.
 MODELS = """
 import json, os, sys, time
@@ -114,11 +116,6 @@ def in_turns(sides: Sequence[Checkout], rounds: int) -> Iterator[tuple[Any, Any]
         order = (0, 1) if number % 2 == 0 else (1, 0)
         runs = {side: sides[side].run() for side in order}
         yield runs[0], runs[1]
-
-
-def spread(ratios: Sequence[float]) -> str:
-    """The median of some ratios, and the least and the largest."""
-    return f"{median(ratios):.2f} times ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def models(sides: Sequence[Checkout], rounds: int, strategies: Sequence[str]) -> None:

@@ -14,11 +14,11 @@ import argparse
 import asyncio
 import time
 from pathlib import Path
-from statistics import median
 
 import torch
 from transformers import LlamaForCausalLM
 
+from benchmarks.paired import spread
 from tts_runtime.engines.base import GenerateRequest, Limits, Sampling
 from tts_runtime.engines.bundled.policy import BundledPolicy
 from tts_runtime.paths import bundled
@@ -98,10 +98,7 @@ async def main() -> None:
                 flush=True,
             )
     for threads, found in ratios.items():
-        print(
-            f"engine / generate on {threads} threads, tokens per second: {median(found):.2f} "
-            f"({min(found):.2f} to {max(found):.2f})"
-        )
+        print(f"engine / generate on {threads} threads, tokens per second: {spread(found)}")
 
 
 if __name__ == "__main__":

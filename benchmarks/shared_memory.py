@@ -18,19 +18,11 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-import psutil
-
 import tts_lang
+from benchmarks.paired import processor_time
 from tts_runtime import Session
 from tts_runtime.paths import bundled
 from tts_runtime.problems import problems_named
-
-
-def processor_time() -> float:
-    """Of this process and all that are below it, in seconds."""
-    own = psutil.Process()
-    times = [each.cpu_times() for each in (own, *own.children(recursive=True))]
-    return float(sum(each.user + each.system for each in times))
 
 
 async def measured(prm: Path, mib: tuple[float, float], chosen: argparse.Namespace) -> str:

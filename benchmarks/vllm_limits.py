@@ -1,6 +1,7 @@
 """How far searches through vLLM stay from vLLM's own speed, on one machine, in paired ratios.
 
-    python benchmarks/vllm_limits.py [MODEL_FOLDER] [--problems N] [--plot FILE] [--growth]
+    python benchmarks/vllm_limits.py [MODEL_FOLDER] [--problems N] [--speculate FRACTION]
+        [--plot FILE] [--growth]
 
 What is compared runs in turn, so that other work on the machine hits both alike. Each ratio is that
 of one turn; printed are the median and the range of all turns, of wall time and of the processor
@@ -28,20 +29,22 @@ import threading
 import time
 from asyncio import Future
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import psutil
 
 import tts_lang
+from benchmarks.paired import Cost, ratios, seconds, timed
+from benchmarks.usual_loop import UsualLoop
 from tts_runtime.engines.base import (
     GenerateRequest,
     Generation,
     Limits,
+    Load,
     PolicyEngine,
     Sampling,
     ScoreReply,
@@ -49,11 +52,8 @@ from tts_runtime.engines.base import (
 )
 from tts_runtime.engines.batching.prefix_cache import common_length
 from tts_runtime.engines.bundled.prm import BundledPrm
-from tts_runtime.engines.hf.bindings import choose_binding
-from tts_runtime.engines.hf.files import model_files
-from tts_runtime.engines.hf.tokenizer import HuggingFaceTokenizer
 from tts_runtime.engines.vllm.policy import VllmPolicy
-from tts_runtime.executor import PASSES, Outcome, bind, execute_all
+from tts_runtime.executor import PASSES, Outcome, Work, bind, execute_together
 from tts_runtime.paths import bundled
 from tts_runtime.problems import Problem, problems_named
 from tts_runtime.steps import NOTHING
@@ -88,6 +88,11 @@ class CountingPolicy(PolicyEngine):
         future = self.inner.generate(request)
         future.add_done_callback(count)
         return future
+
+    @property
+    def load(self) -> Load:
+        """How many more would begin at once."""
+        return self.inner.load
 
     async def sample(self) -> None:
         """Follows the engine until cancelled."""
@@ -124,22 +129,6 @@ class CountingPrm(BundledPrm):
             self.read += done.result().tokens
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Seconds of wall time, and of processor time of this process and its children."""
-
-    wall: float
-    processor: float
-
-
-def processor_time() -> float:
-    """Of this process and all that are below it, in seconds."""
-    process = psutil.Process()
-    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
-    total: float = sum(each.user + each.system for each in times)
-    return total
-
-
 def by_thread() -> Counter[str]:
     """Microseconds of processor time so far: of this process's threads, and of vLLM's process."""
     names = {each.native_id: each.name.split()[0] for each in threading.enumerate()}
@@ -151,31 +140,6 @@ def by_thread() -> Counter[str]:
     return spent
 
 
-async def timed(work: Awaitable[Any]) -> Cost:
-    """What something takes."""
-    wall, processor = time.perf_counter(), processor_time()
-    await work
-    return Cost(time.perf_counter() - wall, processor_time() - processor)
-
-
-def ratios(ones: Sequence[Cost], others: Sequence[Cost]) -> str:
-    """Paired ratios as text: median (lowest to highest), of wall and of processor time."""
-
-    def told(pairs: Iterable[tuple[float, float]]) -> str:
-        found = sorted(one / other for one, other in pairs)
-        return f"{median(found):.2f} ({found[0]:.2f} to {found[-1]:.2f})"
-
-    pairs = list(zip(ones, others, strict=True))
-    wall = told((one.wall, other.wall) for one, other in pairs)
-    processor = told((one.processor, other.processor) for one, other in pairs)
-    return f"{wall} times, processor time {processor}"
-
-
-def seconds(costs: Sequence[Cost]) -> str:
-    """The median wall time as text."""
-    return f"{median(cost.wall for cost in costs):.2f} s"
-
-
 def opening(policy: VllmPolicy, problem: Problem, number: int, limits: Limits) -> GenerateRequest:
     """The `number`-th child of a problem."""
     prompt = policy.tokenizer.encode(policy.binding.open(problem.text, thinking=False))
@@ -183,122 +147,59 @@ def opening(policy: VllmPolicy, problem: Problem, number: int, limits: Limits) -
     return GenerateRequest(prompt, (), key, Sampling(), limits, NOTHING)
 
 
-async def search(
-    policy: CountingPolicy, problems: Sequence[Problem], n: int, depth: int = DEPTH
-) -> tuple[Cost, int, int, Counter[str]]:
-    """What beam search over all problems costs, tokens that the PRM read, new ones, and threads.
+@dataclass(frozen=True)
+class Searched:
+    """What a beam search over all problems took.
 
-    New are those that a reader with a perfect memory would have read.
+    Args:
+        cost: Its time.
+        scored: Tokens that the PRM read.
+        new: Those that a reader with a perfect memory would have read.
+        threads: Microseconds of processor time by thread.
+        wasted: Tokens that ran ahead for nothing.
     """
+
+    cost: Cost
+    scored: int
+    new: int
+    threads: Counter[str]
+    wasted: int
+
+
+async def search(
+    policy: CountingPolicy,
+    problems: Sequence[Problem],
+    n: int,
+    depth: int = DEPTH,
+    speculate: float = 0.0,
+) -> Searched:
+    """Beam search over all problems at once."""
     plan = tts_lang.compile("beam_search", n=n, width=WIDTH, depth=depth)
     prm = CountingPrm(bundled("prm"))
-    bound = bind(plan, {"policy": policy}, {"prm": prm}, tuple(PASSES))
+    bound = bind(plan, {"policy": policy}, {"prm": prm}, tuple(PASSES), speculate=speculate > 0)
     outcomes: list[Outcome] = []
     sampler = asyncio.create_task(policy.sample())
     before = by_thread()
-    cost = await timed(execute_all(bound, problems, 0, outcomes.append))
+    work = Work()
+    cost = await timed(
+        execute_together(
+            [bound],
+            ((problem, 0) for problem in problems),
+            lambda _, outcome: outcomes.append(outcome),
+            speculate=speculate,
+            work=work,
+        )
+    )
     spent = by_thread() - before
     sampler.cancel()
     await prm.close()
     failed = [outcome.error for outcome in outcomes if outcome.error]
     if failed:
         raise SystemExit(f"a problem failed: {failed[0]}")
-    return cost, prm.read, prm.new(), spent
+    return Searched(cost, prm.read, prm.new(), spent, work.wasted_tokens)
 
 
-@dataclass(frozen=True)
-class Beam:
-    """A path of the usual loop: prompt and path in tokens, its steps, whether it continues."""
-
-    ids: tuple[int, ...]
-    steps: tuple[str, ...]
-    open: bool = True
-
-
-class UsualLoop:
-    """Beam search in the usual style, on vLLM's synchronous engine.
-
-    It samples as vLLM does, not from streams: it draws other tokens, and nearly as many.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        from vllm import LLM, SamplingParams
-
-        self.llm = LLM(
-            str(folder),
-            dtype="float32",
-            enforce_eager=True,
-            max_model_len=1024,
-            kv_cache_memory_bytes=2**30,
-            disable_log_stats=True,
-        )
-        self.parameters = SamplingParams(
-            temperature=1.0, max_tokens=900, stop=["\n\n"], include_stop_str_in_output=True
-        )
-        files = model_files(str(folder), None)
-        self.binding, _ = choose_binding(files, None, None)
-        self.tokenizer = HuggingFaceTokenizer(files.folder, ())
-        self.drawn = 0
-
-    async def run(self, problems: Sequence[Problem], n: int) -> Cost:
-        """What all problems cost, one after the other."""
-        prm = BundledPrm(bundled("prm"), rows=8, known_tokens=0)
-        self.drawn = 0
-
-        async def all_of_them() -> None:
-            for problem in problems:
-                await self.search(prm, problem, n)
-
-        cost = await timed(all_of_them())
-        await prm.close()
-        return cost
-
-    async def search(self, prm: BundledPrm, problem: Problem, n: int) -> None:
-        """One problem: a call a depth, then whole prefixes to the PRM, eight at a time."""
-        prompt = self.tokenizer.encode(self.binding.open(problem.text, thinking=False))
-        beams, ended = [Beam(tuple(prompt), ())] * n, 0
-        for _ in range(DEPTH):
-            grown = self.grown(beams)
-            scores: list[float] = []
-            for first in range(0, len(grown), 8):
-                batch = [whole(problem, beam.steps) for beam in grown[first : first + 8]]
-                scores += [last(reply) for reply in await asyncio.gather(*map(prm.score, batch))]
-            ended += sum(not beam.open for beam in grown)
-            ranked = sorted(zip(scores, range(len(grown)), strict=True), reverse=True)
-            live = [grown[place] for _, place in ranked if grown[place].open]
-            if not live or ended >= n:
-                return
-            beams = [beam for beam in live[: n // WIDTH] for _ in range(WIDTH)]
-
-    def grown(self, beams: Sequence[Beam]) -> list[Beam]:
-        """Every beam one step on."""
-        from vllm.inputs import tokens_input
-
-        prompts = [tokens_input(list(beam.ids)) for beam in beams]
-        replies = self.llm.generate(prompts, self.parameters, use_tqdm=False)
-        outputs = [reply.outputs[0] for reply in replies]
-        self.drawn += sum(len(output.token_ids) for output in outputs)
-        return [
-            Beam(
-                beam.ids + tuple(output.token_ids),
-                (*beam.steps, output.text.removesuffix("\n\n")),
-                output.stop_reason == "\n\n",
-            )
-            for beam, output in zip(beams, outputs, strict=True)
-        ]
-
-
-def whole(problem: Problem, steps: tuple[str, ...]) -> ScoreRequest:
-    """A path to score from its beginning."""
-    return ScoreRequest(problem.text, {}, "\n\n".join(steps), steps)
-
-
-def last(reply: ScoreReply) -> float:
-    """The score of a path's last step."""
-    return reply.scores[-1] or 0.0 if reply.scores else 0.0
-
-
-def spread(tokens: int, rows: int) -> list[int]:
+def shares(tokens: int, rows: int) -> list[int]:
     """Tokens for each of some rows, as evenly as whole numbers go; no row is without."""
     return [max(1, (tokens + row) // rows) for row in range(rows)]
 
@@ -400,27 +301,31 @@ async def gathered(futures: Iterable[Future[Generation]], replies: list[Generati
 
 
 async def distance(
-    policy: VllmPolicy, problems: Sequence[Problem], n: int, plot: Path | None
+    policy: VllmPolicy, problems: Sequence[Problem], n: int, speculate: float, plot: Path | None
 ) -> None:
     """A search against the engine's limit."""
-    searches, alike, even = [], [], []
+    searches, alike, even, ahead = [], [], [], []
     spent: Counter[str] = Counter()
     for _ in range(TURNS):
+        if speculate > 0:
+            await policy.forget()
+            early = await search(CountingPolicy(policy), problems, n, speculate=speculate)
+            ahead.append(early.cost)
         counting = CountingPolicy(policy)
         await policy.forget()
-        cost, read, new, threads = await search(counting, problems, n)
-        searches.append(cost)
-        spent += threads
+        searched = await search(counting, problems, n)
+        searches.append(searched.cost)
+        spent += searched.threads
         drawn = counting.drawn
-        work = [(ids, part) for ids, tokens in drawn.items() for part in spread(tokens, n)]
+        work = [(ids, part) for ids, tokens in drawn.items() for part in shares(tokens, n)]
         await policy.forget()
         sampling = await raw_sampling(policy, work)
-        parts = spread(drawn.total(), len(work))
+        parts = shares(drawn.total(), len(work))
         await policy.forget()
         evenly = await raw_sampling(
             policy, [(ids, part) for (ids, _), part in zip(work, parts, strict=True)]
         )
-        scoring = await one_batch_scoring(problems, new)
+        scoring = await one_batch_scoring(problems, searched.new)
         alike.append(together(sampling, scoring))
         even.append(together(evenly, scoring))
     if plot is not None:
@@ -429,13 +334,20 @@ async def distance(
     where = [f"{name} {us / TURNS / drawn.total():.0f}" for name, us in spent.most_common(5)]
     per_token = 1e6 * median(cost.processor for cost in searches) / drawn.total()
     print(
-        f"n = {n}: search {seconds(searches)} ({drawn.total()} tokens drawn, {read} scored, "
-        f"{per_token:.0f} us of processor time per token drawn: {', '.join(where)}); limit "
+        f"n = {n}: search {seconds(searches)} ({drawn.total()} tokens drawn, "
+        f"{searched.scored} scored, {per_token:.0f} us of processor time per token drawn: "
+        f"{', '.join(where)}); limit "
         f"{seconds(alike)}: {ratios(searches, alike)}; tokens spread evenly {seconds(even)}: "
-        f"{ratios(searches, even)}; prefix cache {hits:.0%}; scorer tokens {read / new:.2f} times "
-        "the new ones",
+        f"{ratios(searches, even)}; prefix cache {hits:.0%}; scorer tokens "
+        f"{searched.scored / searched.new:.2f} times the new ones",
         flush=True,
     )
+    if ahead:
+        print(
+            f"n = {n}: survivors run ahead: {seconds(ahead)}, {early.wasted} tokens wasted, "
+            f"against the limit {ratios(ahead, alike)}; without / with {ratios(searches, ahead)}",
+            flush=True,
+        )
 
 
 def together(sampling: Cost, scoring: Cost) -> Cost:
@@ -448,13 +360,13 @@ async def usual(
 ) -> None:
     """The usual loop against the search."""
     os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"  # of its processes
-    loop = UsualLoop(folder)
+    loop = UsualLoop(folder, WIDTH, DEPTH)
     for n in sizes:
         loops, searches = [], []
         for _ in range(TURNS):
             loops.append(await loop.run(problems, n))
             await policy.forget()
-            searches.append((await search(CountingPolicy(policy), problems, n))[0])
+            searches.append((await search(CountingPolicy(policy), problems, n)).cost)
         print(
             f"n = {n}: usual loop {seconds(loops)} ({loop.drawn} tokens drawn), search "
             f"{seconds(searches)}: loop / search {ratios(loops, searches)}",
@@ -467,8 +379,8 @@ async def growth(policy: VllmPolicy, problems: Sequence[Problem]) -> None:
     sizes = [(2, DEPTH), (4, DEPTH), (8, DEPTH), (16, DEPTH), (16, 1), (16, 2), (16, 4), (16, 8)]
     for few, depth in sizes:
         await policy.forget()
-        cost, *_ = await search(CountingPolicy(policy), problems[:few], 16, depth)
-        print(f"problems {few}, depth {depth}: {cost.wall:.2f} s", flush=True)
+        searched = await search(CountingPolicy(policy), problems[:few], 16, depth)
+        print(f"problems {few}, depth {depth}: {searched.cost.wall:.2f} s", flush=True)
 
 
 async def main() -> None:
@@ -477,6 +389,7 @@ async def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=None)
     parser.add_argument("--problems", type=int, default=16)
     parser.add_argument("--n", type=int, nargs="+", default=[4, 16, 64])
+    parser.add_argument("--speculate", type=float, default=0.0, help="as of tts-run, in part 2")
     parser.add_argument("--plot", type=Path, help="picture of requests in flight, at n = 16")
     parser.add_argument("--growth", action="store_true", help="with problems and depth, too")
     parser.add_argument("--no-streams", action="store_true", help="leave part 1 out")
@@ -488,7 +401,8 @@ async def main() -> None:
     if not options.no_streams:
         await stream_cost(policy, problems)
     for n in options.n:
-        await distance(policy, problems, n, options.plot if n == 16 else None)
+        plot = options.plot if n == 16 else None
+        await distance(policy, problems, n, options.speculate, plot)
     if options.growth:
         await growth(policy, problems)
     if not options.no_loop:

@@ -44,8 +44,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-import psutil
-
+from benchmarks.paired import processor_time
 from tts_runtime.answers.boundary import grade_answer
 from tts_runtime.answers.extract import extract_answer
 from tts_runtime.paths import bundled
@@ -187,8 +186,8 @@ class Benchmark:
         task = {"method": method, "n": self.n, "width": WIDTH}
         task["problems"] = [{"id": each.id, "text": each.text} for each in self.problems]
         drawn = 0 if server is None else server.drawn()
-        serving = 0.0 if server is None else processor_time(server.process)
-        wall, start = time.perf_counter(), processor_time(running)
+        serving = 0.0 if server is None else processor_time(server.process.pid)
+        wall, start = time.perf_counter(), processor_time(running.pid)
         running.stdin.write(json.dumps(task) + "\n")
         running.stdin.flush()
         line = running.stdout.readline()
@@ -201,8 +200,8 @@ class Benchmark:
             accuracy=self.accuracy(reply["texts"]),
             wall=time.perf_counter() - wall,
             start=start,
-            program=processor_time(running) - start,
-            server=0.0 if server is None else processor_time(server.process) - serving,
+            program=processor_time(running.pid) - start,
+            server=0.0 if server is None else processor_time(server.process.pid) - serving,
         )
 
     def rows(self, methods: Sequence[str]) -> Iterator[str]:
@@ -226,13 +225,6 @@ class Benchmark:
             for text, problem in zip(texts, self.problems, strict=True)
         ]
         return sum(right) / len(right)
-
-
-def processor_time(started: subprocess.Popen[str]) -> float:
-    """Of a process and all that are below it, in seconds."""
-    process = psutil.Process(started.pid)
-    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
-    return float(sum(each.user + each.system for each in times))
 
 
 def main() -> None:
