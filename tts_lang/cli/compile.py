@@ -226,7 +226,8 @@ def tts_compile(command: CommandParser, arguments: Sequence[str]) -> int:
     fine: list[str] = []
     if explaining or options.out or settings or limits:
         plans = plan_from(options.strategies, settings, diagnostics)
-        _check_sized(options.assume, plans)
+        if not any(one.is_error for one in diagnostics):  # else models are missing
+            _check_sized(options.assume, plans)
         fine = [called(plan.strategy, plan.parameters) for plan in plans]
     else:
         fine = checked(options.strategies, diagnostics)
