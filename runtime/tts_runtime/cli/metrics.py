@@ -151,8 +151,11 @@ _DEPENDENT: Final = (
 
 
 def _stopped(problems: Sequence[SampledProblem]) -> list[str]:
-    """A warning about pools that ended early, as votes do once they are decided."""
-    if whole(problems):
+    """A warning about pools that ended early, as votes do once they are decided.
+
+    Those of a search differ in size by themselves.
+    """
+    if whole(problems) or not all(each.independent for each in problems):
         return []
     return [
         "pools differ in size: some ended once their vote was decided, so what is easy has fewer "
