@@ -147,7 +147,7 @@ def _tune(options: Namespace) -> int:
         raise ExperimentError(
             f"no strategy fits the budget in every bin; the smallest that one fits is {least}"
         )
-    count = f"{len(experiment.problems):,} problems, {len(candidates)} strategies"
+    count = f"{counted(len(experiment.problems), 'problem')}, {len(candidates)} strategies"
     engines = {**experiment.policies, **experiment.scorers}
     named = "; ".join(f"{name} {engine}" for name, engine in engines.items())
     print(printable(f"{count}; {named}; {bins.words}"))
@@ -216,7 +216,7 @@ def _write(
             [
                 "The best recorded strategy for each difficulty, chosen by tts-tune.",
                 "",
-                f"On {len(experiment.problems):,} problems; {engines}.",
+                f"On {counted(len(experiment.problems), 'problem')}; {engines}.",
                 f"Budget: {budget}. Validated accuracy: {percent(point.accuracy)} "
                 f"({rounded(100 * low, 0)} to {rounded(100 * high, 0)} %).",
                 f"{bins.words[0].upper()}{bins.words[1:]}.",

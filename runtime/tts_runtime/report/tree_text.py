@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
+from tts_lang.explain.units import counted
 from tts_runtime.record.decisions import classes
 from tts_runtime.record.reader import Tree
 
@@ -31,7 +32,8 @@ def tree_lines(name: str, tree: Tree, most: int | None = SHOWN) -> Iterator[str]
         return
     grade = {True: "right", False: "wrong", None: "not graded"}[answer.correct]
     shown = "no answer" if answer.answer is None else one_line(answer.answer)
-    yield f"{name}: {shown} ({grade}); {_count(tree.nodes)}, {answer.policy_tokens:,} tokens"
+    nodes = counted(len(tree.nodes), "node")
+    yield f"{name}: {shown} ({grade}); {nodes}, {counted(answer.policy_tokens, 'token')}"
     won = {node.uid for node in tree.path(answer.node or 0)}
     children: dict[int, list[CandidateRecord]] = {}
     for node in tree.nodes.values():
@@ -110,7 +112,7 @@ def _decided(decision: Mapping[str, Any]) -> str:
     """One decision in a line: how many rows, which survived, the classes of a vote."""
     rounds = decision.get("round", ())
     where = f" round {'.'.join(map(str, rounds))}" if rounds else ""
-    head = f"{decision['op']} at {decision['place']}{where}: {_count(decision['in'])}"
+    head = f"{decision['op']} at {decision['place']}{where}: {counted(len(decision['in']), 'node')}"
     if decision["op"] == "vote":
         shown = "; ".join(map(_classes, classes(decision)))
         return f"{head}, classes {shown} -> {_nodes(decision['out'])}"
@@ -134,10 +136,6 @@ def _faults(tree: Tree) -> Iterator[str]:
         yield f"{who} failed for {_nodes(failed)}: {one_line(why)}"
     if len(nodes) > SHOWN:
         yield f"... and for {len(nodes) - SHOWN} more reasons"
-
-
-def _count(nodes: Collection[object]) -> str:
-    return f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}"
 
 
 def _nodes(listed: Sequence[int]) -> str:
