@@ -175,6 +175,13 @@ def test_hover_of_a_call_with_computed_arguments_says_so(editor: EditorSession) 
     assert "these are the costs at the defaults" in shown
 
 
+def test_hover_of_one_sample_speaks_of_one_call(editor: EditorSession) -> None:
+    shown = editor.hover("one.tts", "strategy one‸():\n    return first of (sample 1)\n")
+    assert shown is not None
+    assert "- 1 policy call\n" in shown
+    assert "\n1 call is limited by the context window alone." in shown
+
+
 def test_hover_of_a_strategy_with_errors_has_no_bound(editor: EditorSession) -> None:
     shown = editor.hover("broken.tts", "strategy s‸():\n    return vote nothing\n")
     assert shown is not None

@@ -217,5 +217,6 @@ def _costs(total: CostBounds) -> list[str]:
         if value != 0
     ]
     if total.open_calls:
-        lines.append(f"\n{exact(total.open_calls)} calls are limited by the context window alone.")
+        calls = "1 call is" if total.open_calls == 1 else f"{exact(total.open_calls)} calls are"
+        lines.append(f"\n{calls} limited by the context window alone.")
     return lines or ["- nothing"]
