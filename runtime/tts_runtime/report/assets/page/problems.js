@@ -65,7 +65,7 @@ tts.views.problems = function (main, query) {
     const at = rows.findIndex((place) => name(place) === state.at);
     list.set(rows.length, Math.max(at, rows.length ? 0 : -1));
     if (at > 0) list.show();
-    count.textContent = tts.number(rows.length) + " of " + tts.number(problems.ids.length) + (new Set(problems.ids).size < problems.ids.length ? " problems and seeds" : " problems") + (rows.length ? "; Enter or a click opens the search tree" : "");
+    count.textContent = tts.number(rows.length) + " of " + tts.count(problems.ids.length, "problem") + (new Set(problems.ids).size < problems.ids.length ? " and seeds" : "") + (rows.length ? "; Enter or a click opens the search tree" : "");
     address();
   };
   const search = tts.el("input", { type: "search", value: state.find, oninput: () => { state.find = search.value; filter(); } });
