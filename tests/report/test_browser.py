@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.report.conftest import HOSTILE
 from tests.support.browsers import chromium, violations
+from tts_runtime.record.decisions import classes
 from tts_runtime.record.reader import open_run
 from tts_runtime.report.script import call
+from tts_runtime.report.trees import columns
 
 #: Figures wider than their place.
 TOO_WIDE = """[...document.querySelectorAll('.chart')].filter(
@@ -143,8 +146,9 @@ def test_a_tree_says_what_was_pruned_and_why(opened: Open, run: Path) -> None:
     assert f"n={tree.winner.uid}" in page.url
 
 
-#: Six nodes, of which 5 and 6 continue 1; decisions (op, in, out, values); what became of each.
-FATES: dict[str, tuple[list[tuple[str, list[int], list[int], list[str]]], str]] = {
+#: Six nodes, of which 5 and 6 continue 1; decisions (op, in, out, values, maybe groups); what
+#: became of each.
+FATES: dict[str, tuple[list[tuple[Any, ...]], str]] = {
     "both halves of a pool are used": (
         [("where", [1, 2, 3, 4], [1, 2], []), ("where", [1, 2, 3, 4], [3, 4], [])],
         "won kept kept kept won kept",
@@ -173,6 +177,10 @@ FATES: dict[str, tuple[list[tuple[str, list[int], list[int], list[str]]], str]] 
         [("where", [2, 3, 5], [5], []), ("vote", [2, 3, 5], [5], ["a", "b", "a"])],
         "won agreed outvoted kept won kept",
     ),
+    "each group has its vote": (
+        [("vote", [2, 3, 4, 6], [2, 4], ["a", "a", "b", "a"], [[0, 1], [2, 3]])],
+        "won kept agreed kept won outvoted",
+    ),
     "left out, with children": ([("select", [1, 2], [2], [])], "won kept kept kept won kept"),
     "a descent goes by": (
         [("descend", [0, 1, 2, 3], [2], [])],
@@ -192,13 +200,24 @@ def test_pruned_is_what_was_left_out_and_not_used(opened: Open, decisions: str) 
         "scores": {},
         "winner": 5,
         "decisions": [
-            {"op": op, "in": rows, "out": out, "values": values} for op, rows, out, values in lines
+            dict(zip(("op", "in", "out", "values", "groups"), line, strict=False)) for line in lines
         ],
     }
     page = opened("tree", p="one", a="main")
     shown = page.evaluate("tree => tts.prepared(tree).fate", tree)
     assert shown == fates.split()
     assert page.evaluate("tree => tts.prepared(tree).pruned", tree) == fates.count("pruned")
+
+
+def test_a_vote_lists_the_classes_of_each_group(opened: Open, run: Path) -> None:
+    tree = next(open_run(run).strategy("majority[n=4]").trees())
+    page = opened("tree", p=tree.problem.id, a="majority[n=4]")
+    [counted] = map(classes, tree.decisions)
+    listed = ", ".join(f"{key}: {weight:g}" for key, weight in counted[0].items())
+    assert page.locator(".decisions li").inner_text().endswith(f"; {listed}")
+    line = {"op": "vote", "in": [1, 2, 3], "values": ["a", "a", None], "groups": [[0, 1], [2]]}
+    [vote] = columns(replace(tree, decisions=[line]))["decisions"]
+    assert page.evaluate("vote => tts.votes(vote)", vote) == "; a: 2; no votes"
 
 
 @pytest.mark.parametrize(("show", "rows"), [("a", "two"), ("b", "one four"), ("failed", "four")])

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tts_runtime.executor import CandidateRecord, ScoreColumn
+from tts_runtime.record.decisions import classes
 from tts_runtime.record.reader import Tree
 
 #: Digits of a score; the record has all of them.
@@ -87,7 +88,10 @@ def _scores(
 
 
 def _decision(decision: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in decision.items() if name not in ("problem", "seed")}
+    values_of = {name: each for name, each in decision.items() if name not in ("problem", "seed")}
+    if decision["op"] == "vote":
+        values_of["classes"] = [list(weights.items()) for weights in classes(decision)]
+    return values_of
 
 
 def _rounded(value: float | None) -> float | None:

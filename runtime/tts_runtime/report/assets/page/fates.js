@@ -105,10 +105,11 @@ tts.follows = function (tree, number, before, outs) {
   return earlier.in.every((uid) => outs[before].has(uid) || !there.has(uid));
 };
 
-/** Whether a vote gave the answer that this node votes for. */
+/** Whether a vote, of its group if it is in groups, gave the answer that this node votes for. */
 tts.agrees = function (tree, { decision, place }) {
   const values = decision.values || [];
-  const winner = decision.in.indexOf(decision.out[0]);
+  const group = (decision.groups || []).find((each) => each.includes(place));
+  const winner = decision.in.findIndex((uid, at) => decision.out.includes(uid) && (!group || group.includes(at)));
   return values[place] !== null && values[place] !== undefined && winner >= 0 && values[place] === values[winner];
 };
 

@@ -195,16 +195,11 @@ tts.TreePane = class {
   }
 };
 
-/** Of a vote: its classes and what they weigh, the heaviest first. */
+/** Of a vote: the classes of each group and what they weigh, the heaviest first. */
 tts.votes = function (decision) {
   if (decision.op !== "vote") return "";
-  const found = new Map();
-  (decision.values || []).forEach((value, at) => {
-    if (value === null) return;
-    const weight = decision.weights && decision.weights.length ? decision.weights[at] || 0 : 1;
-    found.set(value, (found.get(value) || 0) + weight);
-  });
-  const listed = [...found].sort((one, other) => other[1] - one[1]);
-  const shown = listed.slice(0, 5).map(([value, weight]) => tts.line(value, 30) + ": " + tts.number(weight, 3));
-  return "; " + (shown.join(", ") || "no votes") + (listed.length > 5 ? ", and " + (listed.length - 5) + " more" : "");
+  return "; " + decision.classes.map((listed) => {
+    const shown = listed.slice(0, 5).map(([value, weight]) => tts.line(value, 30) + ": " + tts.number(weight, 3));
+    return (shown.join(", ") || "no votes") + (listed.length > 5 ? ", and " + (listed.length - 5) + " more" : "");
+  }).join("; ");
 };
