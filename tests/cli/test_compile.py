@@ -159,6 +159,10 @@ def test_forms_of_explain(capsys: Capture, form: str) -> None:
         (["majority", "--assume", "context=0"], "tokens of a context window"),
         (["best_of_n", "--explain", "--assume", "prn_params=3"], "did you mean 'prm'?"),
         (["majority", "--explain", "--assume", "prm_params=3"], "they use: policy"),
+        (
+            ["majority", "--explain", "--assume", "step_params=3"],
+            "uses a model `step`",
+        ),
         (["bytes.tts", "--explain", "--assume", "prm_params=3"], "not valid UTF-8"),
         (["majority", "--check"], "--check belongs to --fmt"),
         (["majority", "--fmt", "--explain"], "--fmt goes with --check only"),

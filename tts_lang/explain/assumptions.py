@@ -196,8 +196,9 @@ def check_sized(options: Sequence[str], plans: Iterable[Plan]) -> None:
         )
     }
     for option in (part for each in options for part in each.split(",")):
-        name = option.partition("=")[0].strip().removesuffix("_params")
-        if name not in KNOWN and name not in names:
+        what = option.partition("=")[0].strip()
+        name = what.removesuffix("_params")
+        if name != what and name not in names:
             hint = did_you_mean(name, names) or f"they use: {', '.join(sorted(names)) or 'none'}"
             raise AssumeError(f"no strategy here uses a model `{name}`; {hint}")
 
