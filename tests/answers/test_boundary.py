@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.hostile_answers import try_out
 from tts_runtime.answers import boundary, workers
-from tts_runtime.answers.boundary import CLOCK, EXCEPTION, Form, form, grade_answer
+from tts_runtime.answers.boundary import CLOCK, EXCEPTION, Form, form, form_later, grade_answer
 from tts_runtime.answers.workers import WorkerLostError, WorkerPool
 
 RUNTIME = Path(__file__).resolve().parents[2] / "runtime"
@@ -122,23 +122,46 @@ def failed(error: Exception) -> Future[Any]:
     return future
 
 
+def answered(monkeypatch: pytest.MonkeyPatch, *replies: Future[Any]) -> None:
+    """Nothing is known yet; these are the processes' replies, of which the last goes on."""
+    left = list(replies)
+
+    class Replies:
+        def submit(self, *_: str) -> Future[Any]:
+            assert left, "a process for a plain answer"
+            return left.pop(0) if len(left) > 1 else left[0]
+
+    monkeypatch.setattr(boundary, "pool", Replies)
+    monkeypatch.setattr(boundary, "_kept", boundary._Kept())
+
+
 def test_what_fails_is_text_or_not_graded_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     lost = WorkerLostError("took over 3 s of processor time", clock=True)
     for error, kind, why in (
         (lost, CLOCK, "took over 3 s of processor time"),
         (RecursionError("deep"), EXCEPTION, "RecursionError: deep"),
     ):
-        monkeypatch.setattr(boundary._kept, "ask", lambda *_, error=error: failed(error))
+        answered(monkeypatch, failed(error))
         assert form(" x^2 +\n1") == Form("x^2 + 1", why, kind)
         assert grade_answer("x^2", "x^3") == boundary.Grade(None, why, kind)
-        assert error.__traceback__ is None  # an error that is kept holds nobody's frames
+        assert error.__traceback__ is None  # nobody's frames are kept
+
+
+def test_what_is_kept_of_a_result_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    replies: list[Future[Any]] = [Future(), Future(), failed(RecursionError("deep"))]
+    answered(monkeypatch, *replies)
+    first, second = form_later("x^2"), form_later("x^3")
+    assert (first, second) == (replies[0], replies[1])
+    replies[0].set_result(["square"])
+    assert form_later("x^4") == Form("x^4", "RecursionError: deep", EXCEPTION)
+    assert form_later("x^2") == Form("square")
+    assert form_later("x^3") is replies[1]
+    assert [type(each) for each in boundary._kept._results.values()] == [Form, Future, Form]
+    assert boundary._kept._results["form", "x^2"] == Form("square")
 
 
 def test_plain_answers_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: str) -> Future[Any]:
-        raise AssertionError("a process for a plain answer")
-
-    monkeypatch.setattr(boundary._kept, "ask", refuse)
+    answered(monkeypatch)
     boundary.warm_up(["5", r"\frac{1}{2}", "Monday", None, "$12", "12 bags"])
     for answer, gold, right in (
         ("42", "42", True),

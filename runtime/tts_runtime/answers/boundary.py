@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from tts_runtime.answers.extract import extract_answer
 from tts_runtime.answers.numbers import MAXIMUM_LENGTH, number_key
@@ -88,22 +88,37 @@ def _too_long(answer: str) -> Form | None:
     return Form(canonical(joined)) if len(joined) > MAXIMUM_LENGTH else None
 
 
+_Read = TypeVar("_Read")
+
+
 class _Kept:
     """Results by what was asked; who asks while it is worked out waits for the same."""
 
     def __init__(self) -> None:
-        self._futures: dict[tuple[str, ...], Future[Any]] = {}
+        # Not the futures of those that are known: one is larger than ten results.
+        self._results: dict[tuple[str, ...], Any] = {}
         self._lock = Lock()
 
-    def ask(self, task: str, *texts: str) -> Future[Any]:
+    def ask(
+        self, read: Callable[[Future[Any]], _Read], task: str, *texts: str
+    ) -> _Read | Future[Any]:
+        """What `read` makes of a worker's reply to a task if it is there, else its future."""
         name = (task, *texts)
         with self._lock:
-            future = self._futures.get(name)
-            if future is None:
-                if len(self._futures) >= MAXIMUM_KEPT:
-                    del self._futures[next(iter(self._futures))]
-                future = self._futures[name] = pool().submit(task, *texts)
-        return future
+            if name in self._results:
+                result: _Read | Future[Any] = self._results[name]
+                return result
+            if len(self._results) >= MAXIMUM_KEPT:
+                del self._results[next(iter(self._results))]
+            future = self._results[name] = pool().submit(task, *texts)
+
+        def arrived(done: Future[Any]) -> None:
+            with self._lock:
+                if self._results.get(name) is done:
+                    self._results[name] = read(done)
+
+        future.add_done_callback(arrived)
+        return read(future) if future.done() else future
 
 
 _kept = _Kept()
@@ -123,13 +138,12 @@ def form_later(answer: str) -> Form | Future[Any]:
     long = _too_long(answer)
     if long is not None:
         return long
-    future = _kept.ask("form", answer)
-    return form_of(answer, future) if future.done() else future
+    return _kept.ask(partial(form_of, answer), "form", answer)
 
 
 def form_of(answer: str, future: Future[Any]) -> Form:
     """The form of an answer from what `form_later` gave; waits if it is not there yet."""
-    error = future.exception()  # not raised: a future that is kept would keep every caller's frame
+    error = future.exception()
     if error is not None:
         return Form(" ".join(answer.split()), _said(error), _kind(error))
     return Form(future.result()[0])
@@ -152,8 +166,7 @@ def grade_later(answer: str | None, gold: str) -> Grade | Future[Any]:
             return Grade(decided)
     if max(len(answer), len(gold)) > MAXIMUM_LENGTH:
         return Grade(form(answer).key == form(gold).key)
-    future = _kept.ask("grade", answer, gold)
-    return grade_of(future) if future.done() else future
+    return _kept.ask(grade_of, "grade", answer, gold)
 
 
 def grade_of(future: Future[Any]) -> Grade:
@@ -201,7 +214,7 @@ def warm_up(golds: Iterable[str | None]) -> None:
     Nothing if all of them are plain, as almost all answers will then be.
     """
     if any(gold is not None and _plain(gold) is None for gold in golds):
-        _kept.ask("load")
+        pool().submit("load")
 
 
 def _said(error: BaseException) -> str:
