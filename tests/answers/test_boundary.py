@@ -123,7 +123,7 @@ def failed(error: Exception) -> Future[Any]:
 
 
 def answered(monkeypatch: pytest.MonkeyPatch, *replies: Future[Any]) -> None:
-    """Nothing is known yet; these are the processes' replies, of which the last goes on."""
+    """Nothing is known yet; these are the processes' replies, of which the last is repeated."""
     left = list(replies)
 
     class Replies:
