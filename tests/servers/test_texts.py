@@ -343,6 +343,23 @@ def test_a_server_that_ignores_stop_is_cut_at_the_end(
     assert [each.answer for each in result.answers] == ["42", "42"]
 
 
+def test_what_only_begins_like_an_end_marker_is_read_piece_by_piece() -> None:
+    """Without counts of the server's, a short piece is a token."""
+    parts = "x", "<", "y", " and", " <|", "im", " \\boxed{42}", "<"
+
+    def answer(asked: Asked) -> Reply:
+        if not asked.body.get("stream"):
+            return chat("".join(parts))
+        deltas = *({"delta": {"content": part}} for part in parts), {"finish_reason": "stop"}
+        return Reply(events=tuple({"choices": [each]} for each in deltas))
+
+    with serving(answer) as server:
+        plan = plan_of("return sample 1 steps")
+        result = result_of(server, plan, "api=chat&binding=qwen2.5-instruct")
+    assert [each.answer for each in result.answers] == ["42", "42"]
+    assert result.summary.policy_tokens == 2 * (len(parts) + 1)  # and the end
+
+
 def test_thoughts_in_the_content_are_no_part_of_a_solution_without_a_binding() -> None:
     written = f"<think>maybe \\boxed{{1}}, like {RIGHT}</think>\n\n{RIGHT}"
     plan = plan_of(

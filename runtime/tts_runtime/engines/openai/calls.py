@@ -66,8 +66,8 @@ class PendingGeneration:
         self._limited: int | None = None
         self._told = self._guessed = False
         self._letters = 0
-        #: Of a streamed text, the end that may be the beginning of an end marker.
-        self._withheld = ""
+        #: The last pieces of a stream, whose end may be the beginning of an end marker.
+        self._withheld: list[Chunk] = []
         self._spelling = vocabulary.spelling(streamed=False)
         self._thoughts = ThoughtTracker(request, served, binding, vocabulary.tokenizer)
         #: Tokens after which a limit of the server's own cut the answer, if one did.
@@ -139,7 +139,7 @@ class PendingGeneration:
         self._limited = tokens
         self._streamed = streamed
         self._spelling = self._vocabulary.spelling(streamed=streamed)
-        self._withheld = ""
+        self._withheld = []
 
     def take(self, chunk: Chunk) -> None:
         """Takes a reply, or a piece of one.
@@ -154,13 +154,36 @@ class PendingGeneration:
         if chunk.stop is not None and chunk.stop not in self._stop_texts:
             # An end marker of the binding, or a server's word for one (`end_turn`).
             chunk = replace(chunk, stop=None)
-        chunk = self._joined(chunk)
-        if (at := self._end_in(chunk)) >= 0:
-            chunk, usage = replace(chunk, text=chunk.text[:at], finish="stop", stop=None), None
+        for piece in self._readable(replace(chunk, usage=usage)):
+            self._read(piece)
+
+    def _readable(self, chunk: Chunk) -> list[Chunk]:
+        """The pieces that can be read now, cut where a server that ignores `stop` continued.
+
+        A marker may arrive in several pieces, so what may begin one waits for the next. In ids, and
+        where the tokens are known, the name of a marker is a text like any other.
+        """
+        pieces, self._withheld = [*self._withheld, chunk], []
+        if self._served.ids or chunk.tokens:
+            return pieces
+        text = "".join(piece.text for piece in pieces)
+        places = (text.find(mark) for mark in self._binding.stop)
+        at = min((at for at in places if at >= 0), default=-1)
+        if at >= 0:
+            thought = "".join(piece.thought for piece in pieces)
+            return [Chunk(text[:at], (), "stop", None, None, thought)]
+        if self._streamed and chunk.finish is None:
+            held = len(begun_mark(text, self._binding.stop))
+            while held > 0:
+                self._withheld.insert(0, pieces.pop())
+                held -= len(self._withheld[0].text)
+        return pieces
+
+    def _read(self, chunk: Chunk) -> None:
         if self.ranked and chunk.tokens:
             self.tracker.feed([self._chosen(self.likeliest(chunk))])
             return
-        for part, counted in self._thoughts.parts(chunk, usage, self.tracker):
+        for part, counted in self._thoughts.parts(chunk, chunk.usage, self.tracker):
             self._letters += len(part.text)
             many, borders = self._counted(part, counted), self.tracker.borders
             self.tracker.feed(self._vocabulary.drawn(part, many, borders, self._spelling))
@@ -168,29 +191,6 @@ class PendingGeneration:
         self.misspelt = self.misspelt or wrong
         self._told = bool(self._told or chunk.tokens) and not wrong
         self._guessed = self._guessed or wrong or bool(chunk.text and not chunk.tokens)
-
-    def _joined(self, chunk: Chunk) -> Chunk:
-        """A piece behind what was withheld before it, without what may begin an end marker.
-
-        A marker may arrive in several pieces.
-        """
-        if self._served.ids or (chunk.tokens and not self._withheld):
-            return chunk
-        text, self._withheld = self._withheld + chunk.text, ""
-        if self._streamed and chunk.finish is None:
-            self._withheld = begun_mark(text, self._binding.stop)
-        # The tokens of this piece alone would not spell the text.
-        return replace(chunk, text=text.removesuffix(self._withheld), tokens=())
-
-    def _end_in(self, chunk: Chunk) -> int:
-        """Where a server that ignores `stop` continued behind an end marker; -1: nowhere.
-
-        In ids, and where the tokens are known, the name of a marker is a text like any other.
-        """
-        if self._served.ids or chunk.tokens:
-            return -1
-        places = (chunk.text.find(text) for text in self._binding.stop)
-        return min((at for at in places if at >= 0), default=-1)
 
     def _believed(self, usage: Usage | None) -> Usage | None:
         """A server's counts, unless they exceed its window."""
