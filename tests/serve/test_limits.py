@@ -106,6 +106,11 @@ def test_a_deadline_that_passes_in_the_queue_says_so() -> None:
             late = await served.chat(model="majority@n=8", tts={"budget": {"seconds": 0.01}})
             assert late.status_code == 504
             assert late.json()["error"]["message"].endswith("the request's turn")
+            tts = {"budget": {"seconds": 0.3}}
+            waiting = asyncio.ensure_future(served.chat(model="majority@n=8", tts=tts))
+            await until(served, 1, 1)
+            served.service.admission.open = False  # the server drains, but has not ended
+            assert (await waiting).json()["error"]["code"] == "deadline_exceeded"
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             await until(served, 0, 0)

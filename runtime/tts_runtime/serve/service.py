@@ -98,6 +98,7 @@ class AnswerService:
         self.admission = admission
         self.metrics = Metrics(admission)
         self._deadlines: set[asyncio.Timeout] = set()
+        self._hurried = False
         self._seed = seed
         self._seconds = seconds
         self._record = record
@@ -126,6 +127,7 @@ class AnswerService:
 
     def hurry(self) -> None:
         """The deadline of all requests is now: the server ends."""
+        self._hurried = True
         now = asyncio.get_running_loop().time()
         for deadline in self._deadlines:
             if not deadline.expired():
@@ -330,7 +332,7 @@ class AnswerService:
         best: Best | None = watch.best(streaming=request.stream)
         if best is None:
             what = "any solution was complete" if watch.begun else "it was the request's turn"
-            if not self.admission.open:
+            if self._hurried:
                 raise ApiError(503, f"the server ended before {what}", "shutting_down")
             raise ApiError(504, f"the deadline passed before {what}", "deadline_exceeded")
         extras: dict[str, Any] = {
