@@ -77,8 +77,10 @@ def test_an_engine_that_breaks_tells_no_address(monkeypatch: pytest.MonkeyPatch)
 def test_an_engine_that_fails_says_when_to_come_back(
     monkeypatch: pytest.MonkeyPatch, error: EngineError, status: int, wait: str | None
 ) -> None:
-    def limited(*_: object) -> Any:
-        raise error
+    def limited(*_: object) -> asyncio.Future[Any]:
+        future = asyncio.get_running_loop().create_future()
+        future.set_exception(error)
+        return future
 
     monkeypatch.setattr(SimServer, "submit", limited)
 
