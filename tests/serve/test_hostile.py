@@ -153,6 +153,10 @@ def test_hostile_requests_are_refused() -> None:
         ("/v1/embeddings", {}, "below `v1` there are `chat/completions`, `completions`,"),
         ("/v1/chat/completions", {"tts": "n=4"}, "`tts`: Input should be an object"),
         ("/v1/chat/completions", {"stream_options": 1}, "`stream_options`: Input should be an obj"),
+        ("/v1/chat/completions", {"messages": ["x"]}, "`messages.0`: Input should be an object"),
+        ("/v1/chat/completions", {"tts": {"params": {"n": []}}}, "`tts.params.n`: Input should"),
+        ("/v1/completions", {"prompt": {"a": 1}}, "`prompt`: Input should be a valid string"),
+        ("/v1/completions", {}, "`prompt`: Field required"),
         ("/v1/chat/completions", {"tts": {"return": "trace"}}, "`tts.return`: Input should be a v"),
     ],
 )

@@ -238,15 +238,27 @@ def _checked(content: dict[str, Any], kind: type[Body]) -> Body:
         return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(
-            str(part) for part in first["loc"] if not str(part).startswith("function-")
-        )
+        where = _place(content, first["loc"], missing=first["type"] == "missing")
         message = (
-            "Input should be an object"  # pydantic would name its class
-            if first["type"] == "model_type"
+            "Input should be an object"  # pydantic would name its class, or a type of Python
+            if first["type"] in ("model_type", "dict_type")
             else first["msg"].removeprefix("Value error, ")
         )
         raise bad_request(f"`{where}`: {message}", where or None) from None
+
+
+def _place(content: Any, location: Sequence[str | int], *, missing: bool) -> str:
+    """Where a mistake is, without pydantic's names of the types that a member may have."""
+    names = []
+    for part in location:
+        if isinstance(content, dict) and (missing or part in content):
+            content = content.get(part)
+        elif isinstance(content, list) and isinstance(part, int):
+            content = content[part]
+        else:
+            continue
+        names.append(str(part))
+    return ".".join(names)
 
 
 def _request(body: _Body, text: str, choices: int, *, usage: bool) -> AnswerRequest:
