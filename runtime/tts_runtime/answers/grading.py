@@ -27,6 +27,7 @@ MAXIMUM_ELEMENTS = 16
 _WHOLE = re.compile(r"-?[0-9]{1,12}")
 _PERCENT = re.compile(r"\\?%|percent|pct")
 _BASE = re.compile(r"(-?[0-9][0-9A-F]*|[A-F][0-9A-F]*)_\{[0-9]+\}")
+_BASE_TEN = re.compile(r"[0-9]\s*_\s*(?:\{\s*)?(?:\\text\{\s*)?(?:10(?![0-9])|ten)")
 _DECIMAL_COMMA = re.compile(r"-?(?:0,[0-9]+|[1-9][0-9]*,(?:[0-9]{2}|[0-9]{4,}))")
 _GROUPED_COMMA = re.compile(r"-?[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]+")
 _DECIMAL = re.compile(r"(?<![0-9])[0-9]*\.([0-9]+)|[0-9][eE]-?[0-9]")
@@ -92,7 +93,7 @@ def _grade(answer: str, gold: str) -> bool:
         return True
     gold_base = _BASE.fullmatch(forms[1])
     if gold_base is not None:
-        return forms[0] == number_key(gold_base[1])
+        return forms[0] == number_key(gold_base[1]) and not _BASE_TEN.search(answer)
     texts = clean(answer), clean(gold)
     if all(map(_WHOLE.fullmatch, texts)):
         return False  # different, and no reason to load a computer algebra system
@@ -113,7 +114,7 @@ def _same_measure(answer: str, gold: str, worth: Fraction | None) -> bool:
 
 def _same_angle(degrees: str, radians: str, unit: str) -> bool:
     """Whether degrees, named so, are the radians of a multiple of pi."""
-    if "degree" not in dimensions(unit) or r"\pi" not in radians:
+    if set(dimensions(unit)) != {"degree"} or r"\pi" not in radians:
         return False
     value = number_value(degrees)
     return value is not None and canonical(rf"({value})\pi/180") == radians
@@ -150,6 +151,8 @@ def _counted(answer: str) -> str:
 
     def chosen(match: re.Match[str]) -> str:
         count, drawn = (int(match[at] or match[at + 2]) for at in (2, 3))
+        if drawn > count:
+            return match[0]  # a point
         return f"({(math.comb if match[1] == 'C' else math.perm)(count, drawn)})"
 
     return _COUNTED.sub(chosen, answer)
@@ -206,10 +209,8 @@ def same(left: Structure, right: Structure) -> bool:
         return listed and _in_order(left.items, right.items)
     if kinds == {StructureKind.RATIO} and bool(left.items) != bool(right.items):
         # `12:30` may be a time of the day; beside `2:5`, which is none, it is not.
-        return (
-            ratio_key(left.text.split(":")) == keys[1]
-            or ratio_key(right.text.split(":")) == keys[0]
-        )
+        parts = _RATIO.fullmatch(left.text or right.text)
+        return parts is not None and ratio_key(parts.groups()) == keys[bool(left.text)]
     if kinds == {StructureKind.WORDS}:
         return {left.text, right.text} in _SAME_WORDS
     if len(kinds) > 1 or left.text != right.text:

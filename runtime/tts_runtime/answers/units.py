@@ -41,8 +41,8 @@ _MULTIPLE = re.compile(
     r"|(?ai:gross)(?=\W*$| of\b))"
     r"s?\b(?: of\b)?"
     rf"|(?P<foreign>{'|'.join(_FOREIGN_WORDS)})\b\.?"
-    # `千克` and `千米` are units, `百分` begins a percentage.
-    rf"|(?P<sign>[{''.join(_SIGNS)}])(?![克米瓦卡伏焦帕赫分]))",
+    # `千克`, `千米` and `百帕` are units, `百分` begins a percentage.
+    rf"|(?P<sign>[{''.join(_SIGNS)}])(?<!千(?=[克米瓦卡伏焦帕赫牛欧安]))(?<!百(?=[帕分])))",
     re.IGNORECASE,
 )
 _GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?")
@@ -219,8 +219,8 @@ _NUMERAL = re.compile(
     r"one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|"
     r"sixteen|seventeen|eighteen|nineteen|twenty"
 )
-# `in total` begins with a preposition.
-_INCH = re.compile(r"\bin\b(?!\.?\s*[A-Za-z])")
+# `in total` begins with a preposition, `in long` with a unit.
+_INCH = re.compile(r"\bin\b(?!\.?\s*(?!(?:long|tall|wide|high|deep|thick|per|of)\b)[A-Za-z])")
 _TOKEN = re.compile(r"\^\s*\{?\s*(-?[0-9])\s*\}?|(/|\bper\b)|([^\W\d_]+|[$€£¥₹¢%°])")
 
 
@@ -275,6 +275,8 @@ _OPPOSITES = tuple(
         "older younger",
         "faster slower",
         "earlier later",
+        "early late",
+        "before after",
         "profit loss",
         "gain loss",
         "increase decrease",

@@ -11,7 +11,8 @@ _TENS = re.findall(r"\S+", "twenty thirty forty fifty sixty seventy eighty ninet
 _PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5}
 _FRACTION = re.compile(rf"(?:({'|'.join(_ONES[1:10])}|an?)[ -])?({'|'.join(_PARTS)})s?")
 _AND_A_PART = re.compile(
-    rf"(?P<whole>[0-9]{{1,9}}|[a-z -]+) and (?P<part>(?:an?|[a-z]+)[ -](?:{'|'.join(_PARTS)})s?)"
+    rf"(?P<whole>[1-9][0-9]{{0,8}}|[a-z -]+) and "
+    rf"(?P<part>(?:an?|[a-z]+)[ -](?:{'|'.join(_PARTS)})s?)"
 )
 _VALUES = {name: value for value, name in enumerate(_ONES)}
 _VALUES |= {name: 10 * value for value, name in enumerate(_TENS, start=2)}
