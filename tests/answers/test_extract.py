@@ -384,7 +384,14 @@ def test_phrases_of_other_languages(text: str, answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["B" + "*" * 100_000, "<answer>" + " " * 20_000, "\n- " * 50_000, "\n1. " * 50_000]
+    "part",
+    [
+        "B" + "*" * 100_000,
+        "<answer>" + " " * 20_000,
+        "\n" * 50_000,
+        "\n- " * 50_000,
+        "\n1. " * 50_000,
+    ],
 )
 def test_marks_without_end_are_read_in_one_pass(part: str) -> None:
     for text in (part, f"Answer:{part}", f"{part}Answer: 5"):

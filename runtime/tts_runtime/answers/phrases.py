@@ -15,6 +15,7 @@ from tts_runtime.answers.choice import (
     stated_choice,
 )
 from tts_runtime.answers.numbers import date_of
+from tts_runtime.answers.remarks import REMARK, without_farewell
 
 # Longer texts are searched at their end only, where the answer stands.
 MAXIMUM_TAIL = 4000
@@ -78,11 +79,11 @@ _SURE = re.compile(
 _SUPPOSED = re.compile(
     r"\b(?:if|whether|unless|suppose|supposing|assume|assuming)"
     r"(?:\s+(?:that|the|this|our|your|my|his|her|their|its|an?|only|one|actual|true))*\s+$"
-    r"|\b(?:previous|earlier|initial|former|old|wrong|incorrect|proposed|tempting)\s+$",
+    r"|\b(?:previous|earlier|initial|former|old|wrong|incorrect|tempting)[ \t]+$",
     re.IGNORECASE,
 )
 _WOULD = re.compile(r"\bwould\b", re.IGNORECASE)
-_IF = re.compile(r"[^.\n]{1,80}(?<!,)\s(?:if|unless|had)\s")
+_IF = re.compile(r"((?:[^.\n]|\.(?=\d)){1,80}?)(?<!,)\s(?:if|unless|had)\s")
 # Signs in words: "negative $3$", "is minus 3"; "5 minus 3" and "the total minus 3" are differences.
 _SIGN_WORD = re.compile(
     r"(?P<before>(?:^|[:：=(,*_]|\b(?:is|are|was|were|be|becomes|equals?|to|of|or|and|at|by|from|than"
@@ -93,21 +94,6 @@ _SIGN_WORD = re.compile(
 )
 # "That's 12!" ends a sentence; "There are 5! ways" has a factorial.
 _EXCLAIMED = re.compile(r"[-+$€£]{0,2}[0-9][0-9,.]*%?!+")
-# A remark behind a value: "3.14 (rounded to 2 places)", "7 (see Figure 2)", "(Problem 3 of 2019)".
-_REMARK = re.compile(
-    r"\((?:see|rounded|correct to|to the nearest|confidence|certainty|note|since|because|using"
-    r"|problem|fig\.?|figure|eq\.?|equation|page|step|table|source|cf\."
-    r"|(?:from|by) (?:part|step|eq\w*|the|our|problem))\b[^()$\\\n]{0,80}\)",
-    re.IGNORECASE,
-)
-# What is said to the reader at the end: "Good luck in 2024!", "Let me know if you need 2 more".
-_FAREWELL = re.compile(
-    r"(?:^|(?<=[.!?)*\]$\n])\s+)"
-    r"(?:(?:please )?(?:let me know|feel free)|good luck|(?:i )?hope th(?:is|at)"
-    r"|if you(?: have|['’]d like| need| want| would like) (?:any|more|further|another|help|me|to)"
-    r"|would you like|do you want me)\b[^\n$\\]*\s*$",
-    re.IGNORECASE,
-)
 _SENTENCE_BEGINS = re.compile(r"[*_`\"”’)]*(?:\s+(?:[^a-z\s=+*/×·(0-9-]|$)|$)")
 # The answer's sentence continues with what is no part of it.
 _CONTINUATION = re.compile(
@@ -214,10 +200,13 @@ def phrase_answer(text: str, after: int = -1, ended: bool = True) -> str | None:
             continue  # of a solution
         if '"' in phrase[0] or "“" in phrase[0]:
             rest = _CLOSING.sub(r"\1", rest, count=1)
-        if _WOULD.search(phrase[0]) and _IF.match(rest):
-            continue
+        supposed = _IF.match(rest) if _WOULD.search(phrase[0]) else None
+        if supposed is not None:
+            if _goes_on(rest):
+                continue
+            rest = supposed[1]
         answer, complete = _introduced(rest, re.search(_FIRST, phrase[0]) is not None)
-        if not answer or not (ended or complete) or _is_question(rest):
+        if not answer or not (ended or complete) or _goes_on(rest, "?"):
             continue
         if after < 0 or _counts(answer):
             return answer
@@ -234,10 +223,10 @@ def _signed(text: str) -> str:
     return _SIGN_WORD.sub(sign, text)
 
 
-def _is_question(rest: str) -> bool:
-    """Whether a statement is a question that the text continues from: `5? No, ...`."""
+def _goes_on(rest: str, sign: str = "") -> bool:
+    """Whether a text continues after a sentence, or only one that ends so: `5? No, ...`."""
     end = _END.search(rest)
-    return end is not None and end[0] == "?" and bool(rest[end.end() :].strip())
+    return end is not None and sign in end[0] and bool(rest[end.end() :].strip())
 
 
 def _is_alone(text: str) -> bool:
@@ -267,7 +256,7 @@ def _of_json(value: str) -> str | None:
 
 def last_answer(text: str) -> str | None:
     """The choice with which a text ends or begins, its result, else its last formula or number."""
-    text = _FAREWELL.sub("", _signed(text), count=1) or text
+    text = without_farewell(_signed(text))
     choice = concluded_choice(text)
     if choice is not None:
         return choice
@@ -289,7 +278,7 @@ def last_mathematics(text: str) -> str | None:
         if cut is None:
             return None
         text = text[cut.end() :]
-    items = _items(_REMARK.sub(_blank, text)) or _items(text)
+    items = _items(REMARK.sub(_blank, text)) or _items(text)
     while len(items) > 1 and (_is_name(items[-1][2]) or items[-1][2].startswith(("^", "_"))):
         # "..., where $n$ is their number": not what was asked for; of "5 cm$^2$" no more is.
         begin, end, content = items.pop()
