@@ -24,12 +24,6 @@ class OneByOne(TableScorer):
     score_together = ScorerEngine.score_together
 
 
-class Blind(ScriptedPolicy):
-    """An engine that shows no tokens before the end."""
-
-    streaming = False
-
-
 def refused(
     plan: Plan,
     policies: Mapping[str, PolicyEngine] | None = None,
@@ -106,7 +100,7 @@ def test_a_scorers_range_must_lie_in_the_declared_one() -> None:
 @pytest.mark.parametrize("clause", ["stop when", "end when"])
 def test_c27_conditions_need_an_engine_that_streams(clause: str) -> None:
     plan = plan_of(f"return sample 1 {clause} tokens > 3")
-    message = refused(plan, {"policy": Blind(["a"])})
+    message = refused(plan, lacking(Ability.STREAMING))
     assert message.startswith(f"main.tts:3: `{clause}` needs an engine that streams")
 
 

@@ -263,6 +263,10 @@ def test_other_clauses_seeds_and_questions_are_refused(tmp_path: Path) -> None:
     ran(tmp_path / "run", "majority", n=2)
     with pytest.raises(BindError, match=r"temperature 0\.5, and the record was drawn at 1"):
         replayed(tmp_path / "run", plan_of("return vote (sample 2 at temperature 0.5)"))
+    with pytest.raises(
+        BindError, match=r"`stop when` needs an engine that streams, .* is a record"
+    ):
+        replayed(tmp_path / "run", plan_of("return sample 1 stop when tokens > 3"))
     [first, _] = replayed(tmp_path / "run", "majority", seed=3, n=2)
     assert "not there under seed 3; its seeds are 0" in (first.error or "")
     with pytest.raises(tts_runtime.UnnamedError, match="name the scorer that best_of_n needs"):

@@ -14,7 +14,14 @@ import pytest
 
 from tests.servers.conftest import Subject, requests_for
 from tests.support.server import Fault, first, sim_server
-from tts_runtime.engines.base import CandidateError, EngineError, Finish, Generation, Limits
+from tts_runtime.engines.base import (
+    Ability,
+    CandidateError,
+    EngineError,
+    Finish,
+    Generation,
+    Limits,
+)
 from tts_runtime.engines.base import Fault as Reason
 from tts_runtime.engines.http.address import Key, parse_address
 from tts_runtime.engines.http.client import HttpClient, HttpOptions
@@ -378,7 +385,7 @@ def test_nothing_of_an_interface_that_is_not_there() -> None:
     with sim_server(chat=False, completions=False).running() as server:
         assert "HTTP 404" in refusal(server, context=256)
     with sim_server(chat=False).running() as server:
-        assert opened(server, context=256).streaming
+        assert Ability.CONTINUE not in opened(server, context=256).lacks
         assert "HTTP 404" in refusal(server, context=256, api="chat")
 
 

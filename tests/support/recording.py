@@ -14,7 +14,7 @@ class Recorder(PolicyEngine):
         self.binding = engine.binding
         self.tokenizer = engine.tokenizer
         self.exact = engine.exact
-        self.streaming = engine.streaming
+        self.lacks = engine.lacks
         self.drawn: list[tuple[str, GenerateRequest, Generation]] = []
         self._name = name
         self._engine = engine

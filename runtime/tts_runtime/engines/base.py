@@ -41,6 +41,7 @@ class Ability(Enum):
     AT_LEAST = "tokens that may not be drawn"
     MATCHING = "drawing only what matches an expression"
     AVOIDING = "making tokens less likely"
+    STREAMING = "an engine that streams"
     CONFIDENCE = "the 20 largest log-probabilities of each token"
     CERTAINTY = "the log-probabilities of the whole vocabulary"
     ENTROPY = "all log-probabilities of each token"
@@ -367,8 +368,6 @@ class PolicyEngine(Engine):
     card: Model | None = None
     #: It finds itself what `matching` and `one of` allow (`engines.matching`).
     masks: bool = True
-    #: `stop when` and `end when` work: the engine looks at every token as it is drawn.
-    streaming: bool = True
     #: Where tokens begin and end in its texts is known; else `cut` cannot end inside of a draw.
     borders: bool = True
     #: It leaves log-probabilities out where a request does not want them.

@@ -107,4 +107,8 @@ def _asked_by(decoding: Decoding) -> dict[Ability, str]:
         found[Ability.MATCHING] = "`matching`" if decoding.matching else "`one of`"
     if decoding.avoiding and decoding.avoided_by != Const(0):
         found[Ability.AVOIDING] = "`avoiding`"
+    if decoding.stop_when is not None:
+        found[Ability.STREAMING] = "`stop when`"
+    if decoding.end_when is not None:
+        found[Ability.STREAMING] = "`end when`"
     return found

@@ -195,25 +195,6 @@ def _thoughts(
                 )
 
 
-def _streaming(
-    plan: Plan, policies: Mapping[str, Policy], _scorers: Mapping[str, ScorerEngine]
-) -> Iterator[str]:
-    """`stop when` and `end when` need an engine that looks at every token (C27)."""
-    for operation in operations(plan.body):
-        spec = operation.spec
-        if not isinstance(spec, Expand | Ask):
-            continue
-        policy = policies[spec.decoding.policy]
-        conditions = {"stop when": spec.decoding.stop_when, "end when": spec.decoding.end_when}
-        for clause, condition in conditions.items():
-            if condition is not None and not policy.engine.streaming:
-                yield (
-                    f"{at(operation)}`{clause}` needs an engine that streams, and that of policy "
-                    f"`{policy.name}` (`{policy.binding.name}`) does not: bind another engine, or "
-                    "leave the clause out"
-                )
-
-
 def _turns(
     plan: Plan, policies: Mapping[str, Policy], _scorers: Mapping[str, ScorerEngine]
 ) -> Iterator[str]:
@@ -436,7 +417,6 @@ def _made(region: Region, owners: _Owners) -> Iterator[frozenset[str]]:
 #: What is checked once every name is bound.
 CHECKS: Final[tuple[_Check, ...]] = (
     _thoughts,
-    _streaming,
     _turns,
     abilities,
     _scorers,

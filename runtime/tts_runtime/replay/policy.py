@@ -36,6 +36,7 @@ _TRIED = 1000
 _PIECES = 64
 
 _NO_STATISTICS = "is a record, and has no statistics of tokens: bind the model itself"
+_NO_TOKENS = "is a record, which does not say where its tokens end: bind the model itself"
 
 
 class _Pieces(TextTokenizer):
@@ -78,7 +79,6 @@ class ReplayPolicy(PolicyEngine):
         EngineError: They cannot be read.
     """
 
-    streaming = False
     borders = False
 
     def __init__(self, path: str, options: ReplayOptions | None = None) -> None:
@@ -93,6 +93,7 @@ class ReplayPolicy(PolicyEngine):
             Ability.CERTAINTY: _NO_STATISTICS,
             Ability.ENTROPY: _NO_STATISTICS,
             Ability.MARGIN: _NO_STATISTICS,
+            Ability.STREAMING: _NO_TOKENS,
         }
         if not recorded.logprobs:
             lacks[Ability.LOGPROBS] = (

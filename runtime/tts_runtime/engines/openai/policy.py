@@ -93,7 +93,6 @@ class OpenAIPolicy(PolicyEngine):
         self.binding = opened.binding
         self.tokenizer = opened.tokenizer
         self.chosen = opened.chosen
-        self.streaming = served.continues
         self.spares_logprobs = served.numbered
         self.lacks = lacking(served, own_ids=own_ids)
         self._served = served

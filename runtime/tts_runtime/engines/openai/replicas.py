@@ -103,7 +103,6 @@ class Replicas(PolicyEngine):
         self.card = first.card
         self.exact = all(member.exact for member in members)
         self.same_bits = all(member.same_bits for member in members)
-        self.streaming = all(member.streaming for member in members)
         self.spares_logprobs = any(member.spares_logprobs for member in members)
         self.lacks = {name: why for member in members for name, why in member.lacks.items()}
         self._members = list(members)

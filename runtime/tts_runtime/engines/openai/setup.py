@@ -274,7 +274,8 @@ def lacking(served: ServedModel, *, own_ids: bool) -> dict[Ability, str]:
             "`?tokenizer=PATH_OR_HUB` or `?binding=NAME` where the server has /v1/completions, or "
             "run a strategy of whole solutions"
         )
-        lacks |= dict.fromkeys((Ability.CONTINUE, Ability.LIKELIEST, Ability.AT_LEAST), again)
+        continued = (Ability.CONTINUE, Ability.LIKELIEST, Ability.AT_LEAST, Ability.STREAMING)
+        lacks |= dict.fromkeys(continued, again)
     elif not own_ids:
         lacks[Ability.AT_LEAST] = (
             "cannot keep a server from drawing tokens whose ids are not known: add "

@@ -48,7 +48,7 @@ class ExecPolicy(PolicyEngine):
     exact = False  # programs may look at clocks, and limits depend on the machine
     card = Model(0)
     last_line = True
-    lacks = dict.fromkeys(Ability, "runs programs, and draws no tokens")
+    lacks = dict.fromkeys(set(Ability) - {Ability.STREAMING}, "runs programs, and draws no tokens")
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
         self.binding = Binding(name="exec:python", context=_WINDOW)
