@@ -67,6 +67,17 @@ def gist(answers: list[Answer]) -> list[tuple[object, ...]]:
         ),
         (plan_of('return best of (sample 3 thoughts stop at "+") by tokens'), {}),
         ("plan_search", {}),  # questions
+        # What may sample otherwise does not run.
+        (
+            plan_of(
+                "p = sample 2",
+                "if share(p) < 0: return sample 1 at temperature 0",
+                "repeat 2 until share(p) > 0: p = p + (sample 1 at temperature 0.5)",
+                "p = p + (expand (p where not done) by 1 at temperature 0.3)",
+                "return vote p",
+            ),
+            {},
+        ),
         ("best_of_n_likelihood", {"n": 3}),
         ("multiple_choice", {"n": 3, "choices": "[0-9]{1,2}"}),  # forms (C77)
         ("thought_switching_penalty", {"word": "is", "span": 8, "most": 3}),  # penalties (C78)

@@ -7,14 +7,18 @@ from typing import Any
 
 from tts_lang.plan.decoding import Amount, Decoding, Unit
 from tts_lang.plan.expr import Const, Expr
-from tts_lang.plan.graph import Ask, Expand, Plan, operations
+from tts_lang.plan.graph import Ask, Exit, Expand, Operation, Plan, Region, operations
+from tts_lang.plan.ops import Branch, Repeat
 from tts_runtime.engines.base import Finish, GenerateRequest, Limits
 from tts_runtime.replay.samples import DRAWING, Place, Recorded
 
 
 def unfit(recorded: Recorded, plan: Plan, name: str) -> Iterator[str]:
-    """Requests of a plan to its policy `name` that the record cannot have."""
-    for operation in operations(plan.body):
+    """Requests of a plan to its policy `name` that the record cannot have.
+
+    A run directory may be of this very strategy, so only what every run draws is held against it.
+    """
+    for operation in operations(plan.body) if recorded.flat else _certain(plan.body):
         spec = operation.spec
         if not isinstance(spec, Expand | Ask) or spec.decoding.policy != name:
             continue
@@ -23,6 +27,22 @@ def unfit(recorded: Recorded, plan: Plan, name: str) -> Iterator[str]:
         )
         for line in _unfit(recorded, spec.amount, spec.decoding, asks=isinstance(spec, Ask)):
             yield f"{where}{line} (record {recorded.name})"
+
+
+def _certain(region: Region) -> Iterator[Operation]:
+    """Operations on the problem that every run reaches.
+
+    What stands in a branch or a loop, behind a possible `return`, or reads a pool that may be empty
+    may draw nothing, and a record of such a run has nothing of it.
+    """
+    for operation in region.operations:
+        if isinstance(operation.spec, Branch | Repeat):
+            if any(inner.exit is not Exit.YIELD for inner in operation.regions):
+                return
+        elif operation.inputs[:1] == region.parameters[:1]:
+            yield operation
+            for inner in operation.regions:
+                yield from _certain(inner)
 
 
 def _unfit(recorded: Recorded, amount: Amount, decoding: Decoding, *, asks: bool) -> Iterator[str]:
