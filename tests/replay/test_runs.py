@@ -67,6 +67,14 @@ def gist(answers: list[Answer]) -> list[tuple[object, ...]]:
         ),
         (plan_of('return best of (sample 3 thoughts stop at "+") by tokens'), {}),
         ("plan_search", {}),  # questions
+        # Equal draws, and what follows each.
+        (
+            plan_of(
+                "p = sample 3 x 4 tokens at temperature 0",
+                "return best of (expand p by 2) by tokens",
+            ),
+            {},
+        ),
         # What may sample otherwise does not run.
         (
             plan_of(

@@ -24,9 +24,17 @@ from tts_runtime.engines.base import (
 from tts_runtime.problems.model import Trial
 from tts_runtime.replay.clauses import clauses_of, same_limits, unfit
 from tts_runtime.replay.options import ReplayOptions
-from tts_runtime.replay.samples import DRAWING, MISSING, ROOM, Place, Recorded, places, text_of
+from tts_runtime.replay.samples import DRAWING, MISSING, ROOM, Place, Recorded, parted, text_of
 from tts_runtime.replay.sources import open_recorded
-from tts_runtime.streams import Key, cut_key, forced_key, root_key, split_key, thinking_key
+from tts_runtime.streams import (
+    Key,
+    child_key,
+    cut_key,
+    forced_key,
+    root_key,
+    split_key,
+    thinking_key,
+)
 from tts_runtime.tokens import TEXT, TextTokenizer, split_evenly
 
 _LOGGER = logging.getLogger(__name__)
@@ -308,7 +316,7 @@ class ReplayPolicy(PolicyEngine):
         shown = " ".join(text.split())[-60:]
         return EngineError(
             f"{name}: nothing was sampled there after a path that ends {shown!r}"
-            + _parted(self.recorded.root(trial), text)
+            + parted(self.recorded.root(trial), text)
         )
 
     # ------------------------------------------------------------------ what was drawn there
@@ -335,6 +343,8 @@ class ReplayPolicy(PolicyEngine):
         level = 0 if ids else origin.level + 1
         self._reached[trial, request.key, position, level] = last
         self._keys[last] = request.key
+        if not request.sampling.temperature and request.first_rank is None:
+            self._reach_siblings(trial, start, request, clauses)
         finish = last.finish or Finish.STOP
         before = start.logprob if start.clauses is not None else 0.0
         measured = last.logprob is not None and before is not None
@@ -358,6 +368,24 @@ class ReplayPolicy(PolicyEngine):
             sum(each.drawn for each in drawn) + _withheld(start, last, request.limits),
             len(request.prompt) + len(request.prefix),
         )
+
+    def _reach_siblings(
+        self, trial: Trial, start: Place, request: GenerateRequest, clauses: Mapping[str, Any]
+    ) -> None:
+        """Greedy children are one request (C15); what was drawn behind each is found by its key."""
+        origin, limits = request.origin, request.limits
+        assert origin is not None
+        for number in start.children:
+            try:
+                child = self._child(trial, start, clauses, limits, number)
+                drawn = self._as_far_as(trial, child, clauses, limits, number)
+            except NotRecordedError:
+                continue
+            begin, tag = len(request.prefix), child.claimed
+            key = child_key(origin.parent, start.claimed, begin, origin.level, number, tag)
+            grown = sum(each.count for each in drawn)
+            level = 0 if grown else origin.level + 1
+            self._reached.setdefault((trial, key, begin + grown, level), drawn[-1])
 
     def _child(
         self, trial: Trial, start: Place, clauses: Mapping[str, Any], limits: Limits, number: int
@@ -459,23 +487,6 @@ class ReplayPolicy(PolicyEngine):
                 f"{limit:,}",
             )
         return True
-
-
-def _parted(root: Place, text: str) -> str:
-    """The place at which a text leaves the record: the recorded forced text, and this one."""
-    shared = [each for each in places(root) if each.whole and text.startswith(each.whole)]
-    last = max(shared, key=lambda each: len(each.whole), default=None)
-    if last is None:
-        return ""
-    forced = {each.text for each in root.others if each.before is last}
-    rest = text.removeprefix(last.whole)
-    if not forced or not rest:
-        return ""
-    listed = " or ".join(repr(each) for each in sorted(forced))
-    return (
-        f": the record continues with {listed} where this continues with {rest[:60]!r}; record "
-        "both in one run (`--sweep` draws once what they share)"
-    )
 
 
 def _withheld(start: Place, last: Place, limits: Limits) -> int:

@@ -218,3 +218,20 @@ def places(root: Place) -> Iterator[Place]:
 def text_of(ids: Sequence[int]) -> str:
     """The text of ids of the shared tokenizer."""
     return to_text(to_bytes(TEXT, ids))
+
+
+def parted(root: Place, text: str) -> str:
+    """The place at which a text leaves the record: the recorded forced text, and this one."""
+    shared = [each for each in places(root) if each.whole and text.startswith(each.whole)]
+    last = max(shared, key=lambda each: len(each.whole), default=None)
+    if last is None:
+        return ""
+    forced = {each.text for each in root.others if each.before is last}
+    rest = text.removeprefix(last.whole)
+    if not forced or not rest:
+        return ""
+    listed = " or ".join(repr(each) for each in sorted(forced))
+    return (
+        f": the record continues with {listed} where this continues with {rest[:60]!r}; record "
+        "both in one run (`--sweep` draws once what they share)"
+    )
