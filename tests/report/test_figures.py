@@ -221,6 +221,21 @@ def test_an_axis_is_a_number_that_varies_within_a_strategy(
     assert (study.swept(), study.budget) == (swept_over, budget)
 
 
+def test_each_line_against_a_cost_follows_its_own_sweep(two_sweeps: Study) -> None:
+    """Budget forcing over `waits` beside a vote over `n`."""
+    study = Study(two_sweeps.directories)
+    study.update()
+    names = ("majority", "best_of_n")
+    votes, others = ([e for e in study.entries if e.base == name][:2] for name in names)
+    study.entries = votes + others
+    for entry, waits in zip(others, (0, 1), strict=True):
+        entry.parameters = {"waits": waits}
+    for entry, n in zip(votes, (2, 4), strict=True):
+        entry.parameters = {"n": n}
+    [figure] = [each for each in figures(study, None, None) if each.name == "accuracy-tokens"]
+    assert sorted(row["series"] for row in figure.rows) == sorted(2 * names)
+
+
 @pytest.mark.parametrize("places", [(0, 1), (1, 0)])
 def test_difficulty_is_measured_by_the_strategy_with_most_samples(
     two_sweeps: Study, places: tuple[int, int]

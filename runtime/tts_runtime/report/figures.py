@@ -102,7 +102,8 @@ def _against_cost(
             if cost == "policy_tokens" or all(each.failed for each in entry.trials.values()):
                 continue
             return  # unknown for one: not drawn for the others alone
-        rows.append(_row(study.series(entry, study.budget), at, accuracy))
+        # Each line follows its own strategy's sweep: beside one of `n` another may be of `waits`.
+        rows.append(_row(study.series(entry, study.budget_of(entry)), at, accuracy))
     rows = [row for row in rows if row["at"] > 0]
     if rows:
         name = f"accuracy-{cost.removeprefix('policy_')}"

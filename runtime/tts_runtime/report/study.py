@@ -5,7 +5,7 @@ Of an answer only grades and costs are kept; texts and trees stay in the record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from json import loads
 from pathlib import Path
@@ -226,13 +226,20 @@ class Study:
     @property
     def budget(self) -> str | None:
         """The parameter that the strategies were swept over, the most telling one."""
-        swept = self.swept()
-        return next((name for name in _BUDGETS if name in swept), min(swept, default=None))
+        return _most_telling(self.swept())
+
+    def budget_of(self, entry: Entry) -> str | None:
+        """The parameter that this entry's strategy was swept over, the most telling one."""
+        return _most_telling(self._swept_over([e for e in self.entries if e.base == entry.base]))
 
     def swept(self) -> set[str]:
         """Parameters with several numbers within one strategy: what an axis can have."""
+        return self._swept_over(self.entries)
+
+    @staticmethod
+    def _swept_over(entries: Iterable[Entry]) -> set[str]:
         values: dict[tuple[str, str], set[Scalar]] = {}
-        for entry in self.entries:
+        for entry in entries:
             for name, value in entry.parameters.items():
                 if isinstance(value, int | float) and not isinstance(value, bool):
                     values.setdefault((entry.base, name), set()).add(value)
@@ -276,6 +283,10 @@ class Study:
                 f"strategies have {count} so far: "
                 "single accuracies are each over its own, differences over the common ones"
             )
+
+
+def _most_telling(swept: Collection[str]) -> str | None:
+    return next((name for name in _BUDGETS if name in swept), min(swept, default=None))
 
 
 def _entry(record: StrategyRecord, run: str, several: bool) -> Entry:
