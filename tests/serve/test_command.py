@@ -42,6 +42,9 @@ SIM = ("--policy", "sim")
         (("majority", "--policy", "simm"), "unknown policy engine `simm`"),
         (("majority", *SIM, "--policy", "b=sim"), "no strategy here uses a policy `b`"),
         (("best_of_n", *SIM), "name the scorer that best_of_n needs"),
+        (("compute_optimal_oracle", *SIM, "--scorer", "prm=sim"), "reads `pass_rate`, a field of"),
+        (("best_of_n_outcome", *SIM, "--scorer", "orm=field:answer"), "reads `answer`, a field of"),
+        (("own.tts", *SIM), "own reads `hint`, a field of problems, and requests have no fields"),
         (("majority", *SIM, "--budget", "tokens=100"), "the budget of 100"),
         (("majority", *SIM, "--key-file", "none.txt"), "none.txt cannot be read"),
         (("majority", *SIM, "--trace", "file/below"), "--trace"),
@@ -57,6 +60,10 @@ def test_what_cannot_be_served_is_said(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
+    (tmp_path / "own.tts").write_text(
+        'prompt hinted = """{problem} {field.hint}"""\n\n'
+        "strategy own():\n    return ask hinted about problem\n"
+    )
     assert serve_command(arguments) == 2
     err = capsys.readouterr().err
     assert message in err

@@ -13,6 +13,8 @@ from random import SystemRandom
 from time import monotonic
 from typing import Any, Final
 
+from tts_lang.plan.graph import Plan
+from tts_lang.plan.template import Slot, split_slot
 from tts_lang.printable import concealed
 from tts_lang.release import release
 from tts_runtime.engines.base import EngineError, PolicyEngine
@@ -22,7 +24,7 @@ from tts_runtime.executor.problem_run import RequestMade
 from tts_runtime.problems import QUESTION, Problem
 from tts_runtime.runs.defaults import UnnamedError
 from tts_runtime.runs.response import AnswerError, Response, Solution
-from tts_runtime.runs.session import Session
+from tts_runtime.runs.session import Prepared, Session
 from tts_runtime.serve.admission import Admission
 from tts_runtime.serve.catalogue import Catalogue, Served
 from tts_runtime.serve.errors import ApiError, bad_request
@@ -115,15 +117,39 @@ class AnswerService:
         """Opens the engines of all strategies.
 
         Raises:
-            UnnamedError, BindError, EngineError: They are missing, or do not fit.
+            UnnamedError, BindError, EngineError: They are missing, or do not fit; a strategy reads
+                fields of problems.
             OverBudget: With their context windows, a strategy may cost more than it is allowed.
         """
         policies: dict[str, PolicyEngine] = {}
         for served in self.catalogue.listed():
-            bound = self.session.prepare(served.plan).bound
+            bound = self._bind(served.plan).bound
             for name, policy in bound.program.engines.policies.items():
                 policies[name] = policy.engine
-        self.catalogue.open_on(policies, self.session.prepare)
+        self.catalogue.open_on(policies, self._bind)
+
+    def _bind(self, plan: Plan) -> Prepared:
+        """Binds a plan to the engines, unless no request can have what it reads.
+
+        Raises:
+            UnnamedError, BindError, EngineError: Engines are missing, or do not fit; the plan reads
+                fields of problems.
+        """
+        prepared = self.session.prepare(plan)
+        scorers = prepared.bound.program.engines.scorers
+        fields = {engine.field for engine in scorers.values()} - {None}
+        slots = [part for each in plan.prompts for part in each.parts if isinstance(part, Slot)]
+        for slot in slots:
+            head, name = split_slot(slot.name)
+            if head == "field":
+                fields.add(name)
+        if fields:
+            named = ", ".join(f"`{name}`" for name in sorted(filter(None, fields)))
+            raise BindError(
+                f"{plan.strategy} reads {named}, a field of problems, and requests have no fields; "
+                "a choice by difficulty can probe instead: `tts-tune --difficulty predicted`"
+            )
+        return prepared
 
     def hurry(self) -> None:
         """The deadline of all requests is now: the server ends."""
@@ -238,7 +264,7 @@ class AnswerService:
             ApiError: They are missing, or do not fit.
         """
         try:
-            self.session.prepare(served.plan)
+            self._bind(served.plan)
         except (UnnamedError, BindError, EngineError) as error:
             _LOGGER.error("%s cannot be answered: %s", served.name, error)
             message = f"`{served.name}` needs engines that this server does not have"
