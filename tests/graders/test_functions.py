@@ -421,6 +421,14 @@ def test_an_installed_package_adds_engines_by_name(
         ),
     )
     assert json.loads(result.summary.model_dump_json())["graders"] == ["letters"]
+    with pytest.raises(
+        EngineError, match=r"did you mean 'letters'.*a scorer per solution, letters"
+    ):
+        tts_runtime.run(
+            "greedy", problems, settings=tts_runtime.Settings({"policy": "sim"}, grader="leters")
+        )
+    with pytest.raises(ProblemFileError, match="did you mean 'sums'"):
+        problems_named("sumss")
     for name, message in (
         ("mine", "mine"),
         ("gone", "policy `gone` of the package addon: there is no `my_rewards:gone`"),

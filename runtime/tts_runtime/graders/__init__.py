@@ -108,6 +108,7 @@ def _judge(name: EngineName) -> Callable[[], Grader]:
 def _scorer(name: EngineName) -> Callable[[], Grader]:
     from tts_runtime.engines.registry import find_scorer
     from tts_runtime.graders.scored import ScorerGrader
+    from tts_runtime.plugins import names_registered
 
     if name.kind == "exec" and "score" not in dict(name.options):
         name = parse_name(with_options(name.plain, {**dict(name.options), "score": "all"}))
@@ -116,11 +117,12 @@ def _scorer(name: EngineName) -> Callable[[], Grader]:
     except EngineError as error:
         if "unknown scorer engine" not in str(error):
             raise
-        hint = did_you_mean(name.plain, _SHIPPED)
+        installed = names_registered("grader")
+        hint = did_you_mean(name.plain, [*_SHIPPED, *installed])
         raise EngineError(
             f"unknown grader `{name.written}`"
             + (f"; {hint}" if hint else "")
-            + f"; supported: {', '.join(_SUPPORTED)}"
+            + f"; supported: {', '.join([*_SUPPORTED, *installed])}"
         ) from error
     return lambda: ScorerGrader(opener())
 

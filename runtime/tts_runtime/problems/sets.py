@@ -16,7 +16,7 @@ from tts_lang.diagnostics import suggest
 from tts_lang.readers import is_file, is_there
 from tts_runtime.engines.errors import EngineError
 from tts_runtime.paths import bundled
-from tts_runtime.plugins import described, function_named, registered
+from tts_runtime.plugins import described, function_named, names_registered, registered
 from tts_runtime.problems.model import BadLine, BadRowError, Problem, ProblemFileError
 from tts_runtime.problems.rows import FileRow, FileRows
 from tts_runtime.problems.values import listed
@@ -89,8 +89,9 @@ def _source(name: str) -> Path | HubSet | Callable[..., Any]:
     if function is not None:
         return function
     if not name or (not path.suffix and not is_there(path)):
-        close = suggest(kind, ["arith", *PUBLISHED])
-        sets = f"sets are arith, {', '.join(PUBLISHED)}, hf:ID"
+        named = ["arith", *PUBLISHED, *names_registered("problem set")]
+        close = suggest(kind, named)
+        sets = f"sets are {', '.join(named)}, hf:ID"
         hint = f"did you mean '{close}'?" if close else sets
         raise _error(name, f"neither a file nor a problem set; {hint}")
     return path
