@@ -66,7 +66,11 @@ def _not_a_function(context: StrategyContext, node: nodes.CallExpression) -> Non
     ):
         return
     if name in context.env or parameter is not None or name in context.scope.names:
-        context.error("TTS216", f"`{name}` is neither a function nor a strategy", node.function)
+        message = f"`{name}` is neither a function nor a strategy"
+        unquoted = None
+        if isinstance(parameter, Typed) and parameter.type is ScalarType.TEXT:
+            unquoted = f"a parameter that names a reduction has no quotes: `{name} = last`"
+        context.error("TTS216", message, node.function, unquoted)
         return
     options = [*builtins.FUNCTIONS, *context.scope.of_role([Role.STRATEGY])]
     options += [key for key, value in context.parameters.items() if isinstance(value, NameValue)]
