@@ -144,6 +144,18 @@ def test_c62_a_step_is_taken_out_of_a_solution_that_is_there() -> None:
     assert total.policy_calls == 6 + 3
 
 
+def test_c62_a_step_is_taken_out_of_a_solution_whose_end_the_binding_does_not_name() -> None:
+    policy = ScriptedPolicy([f"a\n\n{box(1)}"])
+    assert policy.binding.stop == ()
+    steps = ("pool = sample 1 step", "return first of (expand pool by 1 step)")
+    plans = [plan_of("return sample 1"), plan_of(*steps)]
+    bounds = [bind(plan, {"policy": policy}, {}) for plan in plans]
+    outcomes: dict[int, Outcome] = {}
+    run_virtual(execute_together(bounds, [(PROBLEM, 0)], outcomes.__setitem__))
+    assert [(each.answer, each.error) for each in outcomes.values()] == [("1", None)] * 2
+    assert len(policy.requests) == 2
+
+
 def test_a_request_is_cancelled_when_nobody_waits_for_it_any_more() -> None:
     policy = ScriptedPolicy([box(1)], delays=(1, 2, 3, 4, 50))
     three = plan_of("some = first 3 of (sample 5)", "return vote some")

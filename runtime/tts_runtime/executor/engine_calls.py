@@ -12,7 +12,7 @@ from asyncio import Future
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from tts_runtime.engines.base import (
     Finish,
@@ -28,6 +28,8 @@ from tts_runtime.executor.nodes import Node
 from tts_runtime.executor.requests import Then, Work, asked
 
 Reply = TypeVar("Reply")
+#: Stands for the end of a text where an engine's binding names none: no token has this number.
+_UNNAMED_END: Final = frozenset({-1})
 
 
 class KeptReplies(Protocol):
@@ -223,7 +225,7 @@ class SharedRequests(EngineCalls):
             if start < 0 or request.prefix != before.prefix + generation.ids[:start]:
                 continue
             if tracker is None or tracker.drawn:
-                ends = ends or end_ids(engine.tokenizer, engine.binding)
+                ends = ends or end_ids(engine.tokenizer, engine.binding) or _UNNAMED_END
                 delimiter = engine.binding.step_delimiter.encode()
                 tracker = StopCriteria(request, engine.tokenizer, ends, delimiter)
             columns = [generation.statistics[name] for name in request.statistics]
