@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from tts_lang.diagnostics import did_you_mean
-from tts_lang.explain.units import rounded, short, span
+from tts_lang.explain.units import counted, rounded, short, span
 from tts_lang.printable import printable
 from tts_runtime.engines.base import Exactness
 from tts_runtime.executor import Work
@@ -144,7 +144,8 @@ class Result:
     def __repr__(self) -> str:
         summary = self.summary
         right = "not graded" if summary.accuracy is None else f"{summary.correct} right"
-        return f"<Result of {summary.strategy}: {summary.problems} problems, {right}>"
+        problems = counted(summary.problems, "problem")
+        return f"<Result of {summary.strategy}: {problems}, {right}>"
 
     def _repr_html_(self) -> str:
         return _summaries([self.summary]) + _answers(self.answers)
