@@ -7,8 +7,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import tts_runtime
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs/howto").glob("*.md"))
@@ -92,3 +95,16 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
     folders = ("", "tts_lang", "runtime/tts_runtime")
     for name in re.findall(r"`([\w./-]+/[\w./-]*|[\w-]+\.(?:py|md|lark))`", page.read_text()):
         assert any((ROOT / folder / name).exists() for folder in folders), f"{page.name}: {name}"
+
+
+def test_the_engine_of_the_page_runs_every_kind_of_strategy() -> None:
+    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/howto/engine.md").read_text(), re.S)
+    names: dict[str, Any] = {"__name__": "acme_tts"}
+    exec(compile(code, "engine.md", "exec"), names)
+    settings = tts_runtime.Settings(
+        policies={"policy": names["guesser"]("", context="500")}, scorers={"prm": "sim"}
+    )
+    strategies = ["majority", "beam_search", "self_refine"]
+    results = tts_runtime.run(strategies, ["2 + 2"], settings=settings)
+    assert [result.answers[0].error for result in results] == [None] * 3
+    assert all(result.answers[0].answer in set("0123456789") for result in results)
