@@ -76,7 +76,11 @@ def _sum(one: Any, other: Any) -> Any:
 class ScorerReliability(_Counts):
     """Missing scores and unreadable replies of one scorer or judge."""
 
-    scores: int = Field(default=0, description="Asked for: one per candidate and reading")
+    scores: int = Field(
+        default=0,
+        description="Asked for: one per candidate and reading; equal texts of a problem are asked "
+        "of a scorer once",
+    )
     missing: Mapping[str, int] = Field(
         default_factory=dict, description="Of these without a number, by kind of fault"
     )
@@ -226,7 +230,7 @@ def warnings_of(run: Reliability) -> Iterator[str]:
         missing = sum(scorer.missing.values())
         if missing > WARNING_SHARE * scorer.scores:
             yield (
-                f"scorer `{name}` gave no score to {missing:,} of {scorer.scores:,} candidates, "
+                f"scorer `{name}`: {missing:,} of {scorer.scores:,} scores missing, "
                 f"such as: {scorer.example}; {_advice(scorer.missing)}"
             )
         elif scorer.unreadable > WARNING_SHARE * scorer.replies:

@@ -330,7 +330,7 @@ def test_what_a_function_raises_is_shown() -> None:
         async with Session({"policy": SimPolicy()}, {"orm": broken}) as session:
             response = await session.answer("best_of_n_outcome", "1 + 1", n=3)
             [warning] = response.warnings
-            assert "gave no score to 3 of 3 candidates" in warning
+            assert "3 of 3 scores missing" in warning
             assert "ZeroDivisionError: division by zero" in warning
             assert "ZeroDivisionError" in response._repr_html_()
             results = await session.run("best_of_n_outcome", ["1 + 1"])

@@ -37,7 +37,7 @@ def test_missing_scores_are_below_the_table_and_warned_of(tts_run: Command, judg
         "judged: grade: 6 of 6 scores missing (6 too long); none for 2 answers, "
         "where the earliest candidate counts as the best"
     )
-    assert "warning: judged: scorer `grade` gave no score to 6 of 6 candidates" in err
+    assert "warning: judged: scorer `grade`: 6 of 6 scores missing" in err
     assert "bind a model with a larger window" in err
 
 

@@ -77,7 +77,7 @@ def test_what_went_wrong_is_told_with_its_reason(show: Show) -> None:
     code, out, _ = show("broken")
     assert code == 0
     assert "  prm: 2 of 2 scores missing (2 by an exception); none for 1 answer" in out
-    assert "  warning: scorer `prm` gave no score to 2 of 2 candidates, such as: " in out
+    assert "  warning: scorer `prm`: 2 of 2 scores missing, such as: " in out
     code, out, _ = show("broken", "row-1")
     assert code == 0
     assert "\nprm failed for nodes 1, 2: scorer `" in out

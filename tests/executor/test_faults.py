@@ -376,8 +376,8 @@ def test_counts_add_up_and_are_said_in_words() -> None:
     assert not list(footer(Reliability(candidates=9)))
     assert [line.split(" of ")[0] for line in warnings_of(both)] == [
         "3",
-        "scorer `grade` gave no score to 2",
-        "scorer `prm` gave no score to 1",
+        "scorer `grade`: 2",
+        "scorer `prm`: 1",
     ]
     assert next(warnings_of(both)).endswith("bind a server without this filter")  # the most
     few = {"prm": ScorerReliability(scores=5, missing={"too_long": 1})}
