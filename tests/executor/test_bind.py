@@ -90,11 +90,21 @@ def test_together_needs_a_scorer_that_sees_a_pool() -> None:
     assert bind(plan, {"policy": ScriptedPolicy(["a"])}, {"orm": TableScorer({})}).exactness.exact
 
 
-def test_a_scorers_range_must_lie_in_the_declared_one() -> None:
+@pytest.mark.parametrize(
+    ("high", "gives", "advice"),
+    [
+        (None, "from 0 to no limit", "such as `scorer orm per solution from -50 to 50`"),
+        (10.0, "from 0 to 10", "declare `scorer orm per solution from 0 to 10`"),
+    ],
+)
+def test_a_scorers_range_must_lie_in_the_declared_one(
+    high: float | None, gives: str, advice: str
+) -> None:
     wide = TableScorer({})
-    wide.high = None
+    wide.high = high
     message = refused(plan_of(*SCORED, before=ORM), scorers={"orm": wide})
-    assert "declared from 0 to 1, but its engine gives numbers from 0 to no limit" in message
+    assert f"declared from 0 to 1, but its engine gives numbers {gives}: " in message
+    assert message.endswith(advice)
 
 
 @pytest.mark.parametrize("clause", ["stop when", "end when"])

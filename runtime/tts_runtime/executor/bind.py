@@ -245,12 +245,11 @@ def _scorers(
             )
         # A field's range is known when it is read.
         if not isinstance(engine, FieldScorer) and not _inside(scorer, engine.low, engine.high):
-            advice = "declare that range"
-            if (engine.low, engine.high) == (None, None):
-                advice = (
-                    "declare a range that they stay in, such as "
-                    f"`scorer {scorer.name} {words[scorer.steps]} from -50 to 50`"
-                )
+            declared = f"scorer {scorer.name} {words[scorer.steps]} from"
+            if engine.low is None or engine.high is None:
+                advice = f"declare a range that they stay in, such as `{declared} -50 to 50`"
+            else:
+                advice = f"declare `{declared} {_end(engine.low)} to {_end(engine.high)}`"
             yield (
                 f"scorer `{scorer.name}` is declared from {_end(scorer.low)} to "
                 f"{_end(scorer.high)}, but its engine gives numbers from {_end(engine.low)} to "
