@@ -429,7 +429,7 @@ class ScorerEngine(Engine):
     #: False: it compares the candidates of a pool, so it can only score them `together`.
     alone: bool = True
     #: The problem's field that it reads; `None` for none.
-    field: str | None = None
+    read_field: str | None = None
     #: Declared range of the scores; `None` for unbounded.
     low: float | None = 0.0
     high: float | None = 1.0

@@ -88,7 +88,7 @@ class FieldScorer(ScorerEngine):
     steps = False
 
     def __init__(self, field: str) -> None:
-        self.field = field
+        self.field = self.read_field = field
         gold = field == GOLD
         self.low = 0.0 if gold else None
         self.high = 1.0 if gold else None

@@ -137,7 +137,7 @@ class AnswerService:
         """
         prepared = self.session.prepare(plan)
         scorers = prepared.bound.program.engines.scorers
-        fields = {engine.field for engine in scorers.values()} - {None}
+        fields = {engine.read_field for engine in scorers.values()} - {None}
         slots = [part for each in plan.prompts for part in each.parts if isinstance(part, Slot)]
         for slot in slots:
             head, name = split_slot(slot.name)

@@ -102,7 +102,7 @@ class ExecScorer(ScorerEngine):
     card = Model(0)
 
     def __init__(self, options: TestOptions) -> None:
-        self.field = options.field
+        self.field = self.read_field = options.field
         self._all = options.score == "all"
         self._sandbox = Sandbox(options)
         _LOGGER.info("scorer `exec:python`: %s", self._sandbox.description)
