@@ -6,6 +6,7 @@ What is counted is no closed list: `12 bags` is 12. A word that changes the valu
 
 import re
 from fractions import Fraction
+from math import prod
 
 _MULTIPLIERS = {
     "hundred": 10**2,
@@ -33,7 +34,7 @@ _SIGNS = {
     **dict.fromkeys("万萬만", 10**4),
     **dict.fromkeys("亿億억", 10**8),
 }
-_FACTORS_BY_WORD = _MULTIPLIERS | _FOREIGN_WORDS | _SIGNS
+_FACTORS_BY_WORD = _MULTIPLIERS | _FOREIGN_WORDS
 _MULTIPLE = re.compile(
     r"(?<![0-9.,/])(?P<value>[0-9][0-9,]{0,30}(?:\.[0-9]{1,30})?)[ ~]*(?P<text>\\text\{\s*)?"
     # `a`: letters that are an `i` or an `s` in any case, and that `lower` leaves, are none here.
@@ -42,7 +43,7 @@ _MULTIPLE = re.compile(
     r"s?\b(?: of\b)?"
     rf"|(?P<foreign>{'|'.join(_FOREIGN_WORDS)})\b\.?"
     # `千克`, `千米` and `百帕` are units, `百分` begins a percentage.
-    rf"|(?P<sign>[{''.join(_SIGNS)}])(?<!千(?=[克米瓦卡伏焦帕赫牛欧安]))(?<!百(?=[帕分])))",
+    rf"|(?P<signs>[{''.join(_SIGNS)}]+)(?<!千(?=[克米瓦卡伏焦帕赫牛欧安]))(?<!百(?=[帕分])))",
     re.IGNORECASE,
 )
 _GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?")
@@ -102,7 +103,7 @@ def multiply_out(text: str) -> str:
     """`2.5 million` as 2500000."""
 
     def product(match: re.Match[str]) -> str:
-        word = (match["word"] or match["foreign"] or match["sign"]).lower()
+        word = (match["word"] or match["foreign"] or "").lower()
         if word == "gross" and match.string[: match.start()].rstrip()[-1:] in _MONEY:
             return match[0]  # a sum before taxes
         digits = match["value"]
@@ -110,7 +111,9 @@ def multiply_out(text: str) -> str:
             digits = digits.replace(",", ".")
         elif _GROUPED.fullmatch(digits) is None:
             return match[0]
-        value = Fraction(digits.replace(",", "")) * _FACTORS_BY_WORD[word]
+        # `5百万` is five times a hundred times ten thousand.
+        factor = _FACTORS_BY_WORD[word] if word else prod(map(_SIGNS.__getitem__, match["signs"]))
+        value = Fraction(digits.replace(",", "")) * factor
         written = str(value) if value.denominator == 1 else f"{float(value)!r}"
         return written + (r"\text{" if match["text"] else "")
 
