@@ -417,6 +417,10 @@ def test_hostile_text_is_read_in_one_pass() -> None:
     # Rescanning from every opening box would take hours here.
     assert extract_answer(r"\boxed{" * 100_000, finish="length") is None
     assert extract_answer(r"\boxed{" * 50_000 + "5" + "}" * 50_000) == "5"
+    # And so would looking for the end of each tag as far as the text goes.
+    markers = ("<answer>{}</answer>",)
+    assert extract_answer("<answer>" * 500_000, markers, finish="length") is None
+    assert extract_answer("<answer>5</answer>" + "<answer>" * 500_000, markers) == "5"
 
 
 @settings(deadline=None, derandomize=True, max_examples=200)

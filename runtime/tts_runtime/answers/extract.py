@@ -170,8 +170,15 @@ def _find_marker(text: str, marker: str, ended: bool) -> tuple[int, str] | None:
     matches = list(start.finditer(text))
     if balanced:
         return _find_box(text, matches, ended) if matches else None
+    end = len(text)
     for match in reversed(matches):
-        answer = _until(text, match.end(), suffix)
+        if suffix:
+            # Not behind where it was looked for already: one pass, whatever the text.
+            place = text.find(suffix, match.end(), end)
+            end = min(end, (place if place >= 0 else match.end()) + len(suffix))
+            answer = text[match.end() : place].strip() if place >= 0 else ""
+        else:
+            answer = _sentence(text, match.end())
         if answer:
             return match.start(), answer
     return None
@@ -240,10 +247,7 @@ def _closing_braces(text: str, start: int) -> dict[int, int]:
     return closing
 
 
-def _until(text: str, begin: int, suffix: str) -> str:
-    if suffix:
-        end = text.find(suffix, begin)
-        return text[begin:end].strip() if end >= 0 else ""
+def _sentence(text: str, begin: int) -> str:
     sentence_end = _SENTENCE_END.search(text, begin)
     answer = text[begin : sentence_end.start() if sentence_end else len(text)]
     return answer.strip().removesuffix("**").strip()
