@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from tts_runtime.answers.notation import to_latex
+from tts_runtime.answers.remarks import SENTENCE_GAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,6 @@ _DENIED = re.compile(
     r"|reject|than|except|unlike|if|whether|both|either|neither))\b(?:(?!\.\s)[^,;:]){0,30}$",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"\n|[。！？]|(?<=[^\W_]{2}[.!?])\s|(?<=[)\]*$0-9][.!?])\s")
 
 
 def read_choice(text: str) -> Choice | None:
@@ -177,7 +177,7 @@ def stated_choice(statement: str) -> str | None:
 
 def concluded_choice(text: str) -> str | None:
     """The letter that the last sentence of a reply names: `So option C is correct.`"""
-    sentence = _SENTENCE.split(text[-MAXIMUM_SENTENCE:].rstrip())[-1].strip()
+    sentence = SENTENCE_GAP.split(text[-MAXIMUM_SENTENCE:].rstrip())[-1].strip()
     for pattern in (_ENDS, _CORRECT, _THUS):
         for match in reversed(list(pattern.finditer(sentence))):
             bare = match["bare"]

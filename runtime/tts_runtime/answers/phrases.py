@@ -15,7 +15,7 @@ from tts_runtime.answers.choice import (
     stated_choice,
 )
 from tts_runtime.answers.numbers import date_of
-from tts_runtime.answers.remarks import REMARK, without_farewell
+from tts_runtime.answers.remarks import REMARK, emphasised, without_farewell
 
 # Longer texts are searched at their end only, where the answer stands.
 MAXIMUM_TAIL = 4000
@@ -288,6 +288,9 @@ def last_mathematics(text: str) -> str | None:
             break
     if not items:
         return None
+    bold = emphasised(text, items[-1][0])
+    if bold is not None and _VALUE.search(bold):
+        return last_mathematics(bold)
     return _with_joined(text, items)
 
 
