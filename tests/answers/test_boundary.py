@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from benchmarks.hostile_answers import try_out
+from tests.support.answer_workers import answered
 from tts_runtime.answers import boundary, workers
 from tts_runtime.answers.boundary import CLOCK, EXCEPTION, Form, form, form_later, grade_answer
 from tts_runtime.answers.workers import WorkerLostError, WorkerPool
@@ -120,19 +121,6 @@ def failed(error: Exception) -> Future[Any]:
     future: Future[Any] = Future()
     future.set_exception(error)
     return future
-
-
-def answered(monkeypatch: pytest.MonkeyPatch, *replies: Future[Any]) -> None:
-    """Nothing is known yet; these are the processes' replies, of which the last is repeated."""
-    left = list(replies)
-
-    class Replies:
-        def submit(self, *_: str) -> Future[Any]:
-            assert left, "a process for a plain answer"
-            return left.pop(0) if len(left) > 1 else left[0]
-
-    monkeypatch.setattr(boundary, "pool", Replies)
-    monkeypatch.setattr(boundary, "_kept", boundary._Kept())
 
 
 def test_what_fails_is_text_or_not_graded_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

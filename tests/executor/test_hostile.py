@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.executor.test_faults import BEST, ORM, TABLE, TEXTS, outcome_of
+from tests.support.answer_workers import answered
 from tests.support.runs import PROBLEM, box, plan_of
 from tests.support.scripted import ScriptedPolicy, TableScorer
 from tts_runtime.answers import boundary
@@ -56,7 +57,7 @@ def test_a_hostile_reply_is_one_candidate_like_any_other() -> None:
 def test_an_answer_that_is_not_read_is_text_and_counted(
     clock: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boundary._kept, "ask", lambda *_: lost(clock))
+    answered(monkeypatch, lost(clock))
     outcome = outcome_of(plan_of(*VOTE), ScriptedPolicy([box("x^2"), box("x^2 "), box(1), box(2)]))
     assert outcome.answer_key == "x^2"
     kind = boundary.CLOCK if clock else boundary.EXCEPTION
