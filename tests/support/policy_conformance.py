@@ -231,6 +231,21 @@ class PolicyConformance:
         answers = subject.answers(requests_for(subject, 20, Limits(40, at_least=15, steps=1)))
         assert min(len(answer.ids) for answer in answers.values()) >= 15
 
+    @pytest.mark.parametrize("form", ["ß+", "[a-h]ß"])
+    def test_a_form_that_no_token_leads_to_fails_alone(self, subject: Subject, form: str) -> None:
+        """No vocabulary here can write `ß`, at the beginning or behind a letter."""
+        one, other = requests_for(subject, 2, Limits(9))
+
+        async def work(engine: PolicyEngine) -> list[Generation | BaseException]:
+            both = (replace(one, limits=Limits(9, matching=form)), other)
+            return await asyncio.gather(*map(engine.generate, both), return_exceptions=True)
+
+        failed, beside = subject.run(work)
+        assert isinstance(failed, EngineError)
+        assert re.search(r"none of (its|the policy's) tokens leads to", str(failed))
+        assert isinstance(beside, Generation)
+        assert beside.ids == subject.answers([other])[other].ids
+
     def test_a_form_is_kept_and_every_engine_ends_where_it_ends(self, subject: Subject) -> None:
         """C77, with bytes that every vocabulary has; limits only cut."""
         form = "[a-h]{2,6} [0-9]"

@@ -48,7 +48,8 @@ class Matcher:
         before: Ids that the call has drawn.
 
     Raises:
-        EngineError: The expression is too large to follow.
+        EngineError: The expression is too large to follow, or no token leads to it; from
+            `forbidden`, too.
     """
 
     def __init__(
@@ -82,6 +83,8 @@ class Matcher:
     def _check(self) -> None:
         if self._matcher.is_error():
             said = self._matcher.get_error().strip().partition("\n")[0]
+            if said == "NoExtensionBias":
+                said = "none of the policy's tokens leads to it"
             raise EngineError(f"the expression `{self._pattern}` cannot be followed: {said}")
 
 

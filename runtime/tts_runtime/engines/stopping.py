@@ -55,7 +55,11 @@ class StopCriteria:
         self._tokenizer = tokenizer
 
     def forbidden(self) -> Collection[int]:
-        """Ids that must not be drawn next (`at least`, `matching`); usually none."""
+        """Ids that must not be drawn next (`at least`, `matching`); usually none.
+
+        Raises:
+            EngineError: This request cannot go on; others can.
+        """
         limits = self.request.limits
         if not limits.matching:
             return self.too_early()

@@ -106,8 +106,13 @@ class Batch:
         if self._sampling is None:
             samplings = [row.criteria.request.sampling for row in rows]
             self._sampling = SamplingColumns.of(samplings, logits)
-        banned = {number: row.criteria.forbidden() for number, row in enumerate(rows)}
-        forbidden = {number: tokens for number, tokens in banned.items() if tokens}
+        forbidden = {}
+        for number, row in enumerate(rows):
+            try:
+                if banned := row.criteria.forbidden():
+                    forbidden[number] = banned
+            except EngineError as error:
+                row.error = error
         places = [
             (row.criteria.request.key, len(row.ids) - len(row.criteria.request.prompt))
             for row in rows
@@ -116,10 +121,12 @@ class Batch:
         drawn = draws(logits, self._sampling, seeds, forbidden)
         tokens, logprobs = drawn.tokens, drawn.logprobs
         if forbidden and bool((drawn.scores == -np.inf).any()):
-            raise EngineError(NOTHING_ALLOWED)
+            for number in forbidden:
+                if drawn.scores[number] == -np.inf:
+                    rows[number].error = EngineError(NOTHING_ALLOWED)
         for number, row in enumerate(rows):
             request = row.criteria.request
-            if request.first_rank is None or row.criteria.drawn:
+            if row.error is not None or request.first_rank is None or row.criteria.drawn:
                 continue
             numbers, bans = logits[number].tolist(), forbidden.get(number, ())
             try:

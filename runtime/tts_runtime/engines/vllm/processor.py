@@ -167,19 +167,22 @@ class StreamProcessor(LogitsProcessor):  # type: ignore[misc]  # vLLM is not the
         """Ids [rows, written] and the values to write there: the drawn token first."""
         rows = columns.rows
         stopped, forbidden = [], {}
+        errors: dict[int, float] = {}
         for number, row in columns.followed:
-            if row.stops():
-                stopped.append(number)
-            elif row.choosy and row.criteria and (banned := row.criteria.forbidden()):
-                forbidden[number] = banned
+            try:
+                if row.stops():
+                    stopped.append(number)
+                elif row.choosy and row.criteria and (banned := row.criteria.forbidden()):
+                    forbidden[number] = banned
+            except EngineError:  # raised here, it would end vLLM for all requests
+                errors[number] = NOTHING_ALLOWED
         places = [(row.key, row.first + len(row.drawn)) for row in rows]
         seeds = torch.from_numpy(position_seeds(places)).to(raw.device)
         drawn = draws(raw, columns.settings, seeds, forbidden)
         best, tokens, values = drawn.scores, drawn.tokens, drawn.logprobs[:, None]
-        errors: dict[int, float] = {}
         for number in columns.ranked:
             row = rows[number]
-            if row.request.first_rank is None or row.drawn:
+            if number in errors or row.request.first_rank is None or row.drawn:
                 continue
             numbers, bans = raw[number].tolist(), forbidden.get(number, ())
             try:
