@@ -58,7 +58,7 @@ class StopCriteria:
         """Ids that must not be drawn next (`at least`, `matching`); usually none.
 
         Raises:
-            EngineError: This request cannot go on; others can.
+            EngineError: This request cannot continue; others can.
         """
         limits = self.request.limits
         if not limits.matching:
