@@ -206,6 +206,24 @@ def test_of_several_policies_each_is_served_its_own_draws(tmp_path: Path) -> Non
         replayed(Path(f"{record}?policy=large"), plans[0])
 
 
+def test_one_policy_continues_what_another_drew(tmp_path: Path) -> None:
+    """Behind a forced text too, whose key is another one in a replay; each has its own record."""
+    plan = plan_of(
+        "p = sample 2 x 3 tokens from small",
+        'force "ab" into p',
+        "p = expand p by 2 x 4 tokens from small",
+        "p = expand p by 1 x 3 tokens from large",
+        "return vote (expand p by 1 from small)",
+        before="policy small\npolicy large\n",
+    )
+    record = tts_runtime.Settings(policies={"small": "sim:3", "large": "sim"}, out=tmp_path / "run")
+    [first] = tts_runtime.run(plan, PROBLEMS, settings=record)
+    same_names = dict.fromkeys(("small", "large"), f"replay:{tmp_path / 'run'}")
+    [again] = tts_runtime.run(plan, settings=tts_runtime.Settings(policies=same_names))
+    assert gist(list(again.answers)) == gist(list(first.answers))
+    assert all(answer.policy_tokens for answer in again.answers)
+
+
 def test_other_strategies_run_as_far_as_the_record_reaches(tmp_path: Path) -> None:
     ran(tmp_path / "run", "best_of_n", n=6)
     for strategy, n in (

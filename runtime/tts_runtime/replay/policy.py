@@ -24,24 +24,15 @@ from tts_runtime.engines.base import (
 from tts_runtime.problems.model import Trial
 from tts_runtime.replay.clauses import clauses_of, same_limits, unfit
 from tts_runtime.replay.options import ReplayOptions
+from tts_runtime.replay.reached import Reached, reached_in
 from tts_runtime.replay.samples import DRAWING, MISSING, ROOM, Place, Recorded, parted, text_of
 from tts_runtime.replay.sources import open_recorded
-from tts_runtime.streams import (
-    Key,
-    child_key,
-    cut_key,
-    forced_key,
-    root_key,
-    split_key,
-    thinking_key,
-)
+from tts_runtime.streams import Key, child_key, root_key, thinking_key
 from tts_runtime.tokens import TEXT, TextTokenizer, split_evenly
 
 _LOGGER = logging.getLogger(__name__)
 #: Seeds that are tried to say which one a run has.
 _TRIED = 1000
-#: Pieces that a path may have been split into.
-_PIECES = 64
 
 _NO_STATISTICS = "is a record, and has no statistics of tokens: bind the model itself"
 _NO_TOKENS = "is a record, which does not say where its tokens end: bind the model itself"
@@ -112,11 +103,9 @@ class ReplayPolicy(PolicyEngine):
         self._roots: dict[Key, Trial] = {
             root_key(trial.seed, trial.problem): trial for trial in recorded.trials
         }
-        #: Places of this run's paths, by trial, key, position and level.
-        self._reached: dict[tuple[Trial, Key, int, int], Place] = {}
+        self._reached = reached_in(recorded)
         #: Places of recorded streams that are neither the problem nor drawn, by trial.
         self._starts: dict[Trial, dict[tuple[Key | None, int], Place]] = {}
-        self._keys: dict[Place, Key] = {}
         self._told: set[str] = set()
         #: Messages about problems that are not recorded: finding their seed takes a while.
         self._strangers: dict[Key, str] = {}
@@ -129,6 +118,10 @@ class ReplayPolicy(PolicyEngine):
     def unfit(self, plan: Plan, name: str) -> Iterator[str]:
         """Requests of a plan to this policy that the record cannot have."""
         return unfit(self.recorded, plan, name)
+
+    async def close(self) -> None:
+        """Leaves the table of paths to the policies that are still open."""
+        self._reached = Reached()
 
     # ------------------------------------------------------------------ requests
 
@@ -188,7 +181,7 @@ class ReplayPolicy(PolicyEngine):
         origin = request.origin
         assert origin is not None
         position = len(request.prefix)
-        reached = self._reached.get((trial, origin.parent, position, origin.level))
+        reached = self._reached.places.get((trial, origin.parent, position, origin.level))
         if reached is not None:
             return reached
         root = self.recorded.root(trial)
@@ -207,8 +200,8 @@ class ReplayPolicy(PolicyEngine):
             place = self._started(trial).get((origin.parent, position)) or self._place_by_text(
                 trial, request, root, prompt, own
             )
-        self._reached[trial, origin.parent, position, origin.level] = place
-        self._keys[place] = origin.parent
+        self._reached.places[trial, origin.parent, position, origin.level] = place
+        self._reached.keys[place] = origin.parent
         return place
 
     def _check_prompt(self, trial: Trial, prompt: str, own: Sequence[str]) -> None:
@@ -264,43 +257,18 @@ class ReplayPolicy(PolicyEngine):
                 and prompt in (opened[candidate.prompt], thinking[candidate.prompt])
             ]
         for candidate in candidates:
-            if origin.parent in self._own_keys(trial, root, candidate, request.prefix):
+            if origin.parent in self._reached.own_keys(trial, root, candidate, request.prefix):
                 return candidate
         if prompt not in own:
             used = {
                 place
-                for (other, key, *_), place in self._reached.items()
+                for (other, key, *_), place in self._reached.places.items()
                 if other == trial and key != origin.parent
             }
             free = [candidate for candidate in candidates if candidate not in used]
             if free:
                 return free[0]
         raise self._off(trial, request, prompt in own)
-
-    def _own_keys(
-        self, trial: Trial, root: Place, place: Place, prefix: tuple[int, ...]
-    ) -> set[Key]:
-        """The keys that a place has in this run."""
-        keys = {key for key in (self._keys.get(place), place.key) if key is not None}
-        if place is root:
-            key = root_key(trial.seed, trial.problem)
-            return {key, thinking_key(key)}
-        if place.clauses is not None or not place.text:
-            return keys
-        start = 0 if place.before is None else place.before.position
-        ids = prefix[start : start + place.count]
-        sources = [place.before]
-        if place.before is None:
-            sources = [root, *(each for each in root.others if not each.whole)]
-        for source in filter(None, sources):
-            for key in self._own_keys(trial, root, source, prefix):
-                keys.add(forced_key(key, start, ids))
-        if place.before is None:  # cut or split: its text is written whole
-            for other, key, position, _ in self._reached:
-                if other == trial and position >= place.count:
-                    keys.add(cut_key(key, position, place.count))
-                    keys.update(split_key(key, position, piece, ids) for piece in range(_PIECES))
-        return keys
 
     def _off(self, trial: Trial, request: GenerateRequest, own: bool) -> EngineError:
         name = f"record {self.recorded.name}: problem {trial.problem}"
@@ -341,8 +309,8 @@ class ReplayPolicy(PolicyEngine):
             segments = segments.with_grown(last.steps != segments.many_closed)
         position = len(request.prefix) + len(ids)
         level = 0 if ids else origin.level + 1
-        self._reached[trial, request.key, position, level] = last
-        self._keys[last] = request.key
+        self._reached.places[trial, request.key, position, level] = last
+        self._reached.keys[last] = request.key
         if not request.sampling.temperature and request.first_rank is None:
             self._reach_siblings(trial, start, request, clauses)
         finish = last.finish or Finish.STOP
@@ -385,7 +353,7 @@ class ReplayPolicy(PolicyEngine):
             key = child_key(origin.parent, start.claimed, begin, origin.level, number, tag)
             grown = sum(each.count for each in drawn)
             level = 0 if grown else origin.level + 1
-            self._reached.setdefault((trial, key, begin + grown, level), drawn[-1])
+            self._reached.places.setdefault((trial, key, begin + grown, level), drawn[-1])
 
     def _child(
         self, trial: Trial, start: Place, clauses: Mapping[str, Any], limits: Limits, number: int

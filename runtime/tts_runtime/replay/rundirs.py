@@ -35,20 +35,17 @@ _LOGGER = logging.getLogger(__name__)
 _KEPT = 512
 
 
-class RecordedRun(Recorded):
-    """The samples of all strategies of a run directory.
-
-    Strategies of one run share streams, so their trees are joined: the same draw is there once.
+class RunTrees:
+    """What the strategies of a run directory drew, from all of its policies.
 
     Raises:
-        EngineError: The directory cannot be read, is damaged, or has no such policy.
+        EngineError: The directory cannot be read, or is damaged.
     """
 
-    def __init__(self, directory: Path, options: ReplayOptions) -> None:
-        self.name = str(directory)
+    def __init__(self, directory: Path) -> None:
         try:
-            run = open_run(directory)
-            damaged = run.verify()
+            self.run = open_run(directory)
+            damaged = self.run.verify()
         except DirectoryError as error:
             raise EngineError(str(error)) from error
         if damaged:
@@ -56,14 +53,41 @@ class RecordedRun(Recorded):
                 f"{directory} is damaged, so it is not replayed: {damaged[0]}; "
                 f"`tts-show {directory} --verify` lists everything"
             )
-        policies = {
-            name: about for name, about in run.manifest.engines.items() if "binding" in about
+        self.policies = {
+            name: about for name, about in self.run.manifest.engines.items() if "binding" in about
         }
-        policy = _chosen(self.name, policies, options.policy)
-        self.policy = policy
-        self.binding = _binding(self.name, policies[policy].get("binding"))
-        self.card = _card(policies[policy])
-        self._lines = _lines(run)
+        self.lines = _lines(self.run)
+        self.root = lru_cache(_KEPT)(self._joined)
+
+    def _joined(self, trial: Trial) -> Place:
+        key = root_key(trial.seed, trial.problem)
+        root = Place(key=key)
+        for batches in self.lines[trial]:
+            _join(root, _nodes(batches))
+        return root
+
+
+class RecordedRun(Recorded):
+    """The samples of all strategies of a run directory, for one of its policies.
+
+    Strategies of one run share streams, so their trees are joined: the same draw is there once.
+
+    Args:
+        trees: What was drawn.
+        options: Which policy.
+
+    Raises:
+        EngineError: The directory has no such policy.
+    """
+
+    def __init__(self, trees: RunTrees, options: ReplayOptions) -> None:
+        run = trees.run
+        self.name = str(run.directory)
+        self._trees, self._lines = trees, trees.lines
+        self.policy = _chosen(self.name, trees.policies, options.policy)
+        about = trees.policies[self.policy]
+        self.binding = _binding(self.name, about.get("binding"))
+        self.card = _card(about)
         ended = {trial.problem for trial in self._lines}
         self.problems = [each for each in run.problems.values() if each.id in ended]
         if len(ended) < len(run.problems):
@@ -81,9 +105,8 @@ class RecordedRun(Recorded):
         for lists in self._lines.values():
             for nodes in lists:
                 self._survey(nodes)
-        if self.binding.thinking is not None and (count := policies[policy].get("thought_end")):
+        if self.binding.thinking is not None and (count := about.get("thought_end")):
             self._forced[self.binding.thinking.end] = count
-        self._tree = lru_cache(_KEPT)(self._joined)
         self._ids: dict[str, list[Trial]] = {}
         for trial in self._lines:
             self._ids.setdefault(self.by_id[trial.problem].text, []).append(trial)
@@ -103,6 +126,11 @@ class RecordedRun(Recorded):
                     self._forced[text] = counts[at] if isinstance(counts, list) else counts
             self.logprobs &= batch.logprob is not None or not clauses
         self._most = max(self._most, drawn)
+
+    @property
+    def trees(self) -> RunTrees:
+        """What was drawn."""
+        return self._trees
 
     @property
     def trials(self) -> Sequence[Trial]:
@@ -126,7 +154,7 @@ class RecordedRun(Recorded):
 
     def root(self, trial: Trial) -> Place:
         """The joined trees of all strategies."""
-        return self._tree(trial)
+        return self._trees.root(trial)
 
     def scores(self, problem: str) -> Mapping[str, ScoredText]:
         """Of all candidates; of equal texts, the first's."""
@@ -143,13 +171,6 @@ class RecordedRun(Recorded):
                         for name, value in node.scores.items():
                             into.setdefault(name, value)
         return texts
-
-    def _joined(self, trial: Trial) -> Place:
-        key = root_key(trial.seed, trial.problem)
-        root = Place(key=key)
-        for batches in self._lines[trial]:
-            _join(root, _nodes(batches))
-        return root
 
 
 def _nodes(batches: Sequence[NodeBatch]) -> dict[int, CandidateRecord]:

@@ -193,6 +193,11 @@ class Recorded(ABC):
     def forced(self) -> Mapping[str, int]:
         """Texts that were forced or end thoughts, and the ids that they had."""
 
+    @property
+    def trees(self) -> object:
+        """What holds the samples: one object for all policies of a run directory."""
+        return self
+
     @cached_property
     def by_id(self) -> Mapping[str, Problem]:
         """The problems by id."""

@@ -16,7 +16,7 @@ from tts_runtime.problems.model import BadLine, Problem, ProblemFileError
 from tts_runtime.record.files import MANIFEST, DirectoryError, read_manifest
 from tts_runtime.replay.files import RecordedFiles, read_samples
 from tts_runtime.replay.options import ReplayOptions
-from tts_runtime.replay.rundirs import RecordedRun
+from tts_runtime.replay.rundirs import RecordedRun, RunTrees
 from tts_runtime.replay.samples import Recorded
 
 #: Bytes that are read at once.
@@ -33,16 +33,27 @@ def open_recorded(path: str, options: ReplayOptions) -> Recorded:
     Raises:
         EngineError: There is none, or it cannot be used; the message says why.
     """
-    if is_file(Path(path) / MANIFEST):
-        return _run(path, options, (Path(path) / MANIFEST).stat().st_mtime_ns)
+    if (trees := _trees_at(path)) is not None:
+        return _run(trees, options)
     files = _files(path)
     stamps = tuple((str(file), file.stat().st_mtime_ns) for file in files)
     return _read(path, options, stamps)
 
 
+def _trees_at(path: str) -> RunTrees | None:
+    """What the run directory at a path holds; `None`: there is none."""
+    manifest = Path(path) / MANIFEST
+    return _trees(path, manifest.stat().st_mtime_ns) if is_file(manifest) else None
+
+
 @lru_cache(4)
-def _run(path: str, options: ReplayOptions, _stamp: int) -> Recorded:
-    return RecordedRun(Path(path), options)
+def _trees(path: str, _stamp: int) -> RunTrees:
+    return RunTrees(Path(path))
+
+
+@lru_cache(8)
+def _run(trees: RunTrees, options: ReplayOptions) -> Recorded:
+    return RecordedRun(trees, options)
 
 
 @lru_cache(4)
@@ -95,6 +106,22 @@ def scorers_recorded(engine: str) -> dict[str, str]:
     parsed = parse_name(engine)
     recorded = open_recorded(parsed.argument, options_of(parsed, ReplayOptions))
     return {name: with_option(source_of(engine), "scorer", name) for name in recorded.scorers}
+
+
+def policy_recorded(name: str, engine: str) -> str:
+    """The engine of a strategy's policy: of several recorded ones, that of the same name.
+
+    Raises:
+        EngineError: The record cannot be used.
+    """
+    parsed = parse_name(engine)
+    # One that is called `policy`, or is alone, is chosen without a name.
+    if name == "policy" or "policy" in dict(parsed.options):
+        return engine
+    trees = _trees_at(parsed.argument)
+    if trees is None or len(trees.policies) == 1 or name not in trees.policies:
+        return engine
+    return with_option(engine, "policy", name)
 
 
 def source_of(engine: str) -> str:

@@ -4,7 +4,8 @@ The bundled PRM was trained on the bundled policy's solutions of the bundled pro
 other policy it ranks at random, and a table would not show it. So the three stand in for each other
 only together.
 
-A record (`replay:PATH`) has its own problems and scores: they stand in where it is the policy.
+A record (`replay:PATH`) has its own problems and scores: they stand in where it is the policy. If
+it has several policies, each stands in for that of its name.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def completed(
     Raises:
         UnnamedError: A policy is not the bundled one, and a scorer or the problem set has no name.
     """
-    bound: dict[str, str | Policy] = {"policy": BUNDLED, **policies}
+    bound: dict[str, str | Policy] = {"policy": BUNDLED}
+    bound.update((name, _of_record(name, engine)) for name, engine in policies.items())
     used = dict.fromkeys(name for plan in plans for name in plan.policies)
     scorers = {**_recorded_scorers(plans, used, bound), **scorers}
     problems_named = problems_named or problem_set(bound) != PROBLEMS
@@ -93,6 +95,14 @@ def unknown_to_bundled(policies: Mapping[str, Any], texts: Sequence[str]) -> str
         f'the bundled policy knows only problems such as "{_KNOWN}54; a: +76 (mod 100)", and its '
         "answers to others mean nothing: name a model with --policy"
     )
+
+
+def _of_record(name: str, engine: str | Policy) -> str | Policy:
+    """The engine of a policy: of a record's, that of the same name."""
+    if not isinstance(engine, str) or not engine.startswith(_REPLAY):
+        return engine
+    own: str = import_module("tts_runtime.replay.sources").policy_recorded(name, engine)
+    return own
 
 
 def _source(engine: str) -> str:
