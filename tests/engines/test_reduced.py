@@ -8,6 +8,7 @@ import pytest
 
 from tts_runtime.engines.base import EngineError, ScorerEngine, ScoreReply, ScoreRequest
 from tts_runtime.engines.registry import scorer_engine
+from tts_runtime.engines.sim.engines import SimScorer
 
 STEPS = ("2 + 3 = 5.\n\n", "5 x 4 = 20.\n\n", "20")
 ASKED = ScoreRequest("What is (2 + 3) x 4?", {}, "".join(STEPS), STEPS, known=2)
@@ -39,6 +40,19 @@ def test_one_score_of_all_steps(reduction: str) -> None:
     assert not engine.steps
     assert (engine.low, engine.high) == (0, 1)
     assert scored(engine, ASKED).scores == (expected,)
+
+
+def test_a_pool_is_scored_together_if_the_prm_does() -> None:
+    """Two equal solutions: a pool of one has other scores."""
+
+    async def last(*pool: ScoreRequest) -> list[float | None]:
+        replies = await scorer_engine("sim:3?reduce=last").score_together(pool)
+        return [reply.scores[0] for reply in replies]
+
+    whole = ScoreRequest(ASKED.problem, {}, ASKED.text, STEPS)
+    expected = SimScorer(3).score_together_now([whole, whole])
+    assert asyncio.run(last(ASKED, ASKED)) == [reply.scores[-1] for reply in expected]
+    assert asyncio.run(last(ASKED)) != asyncio.run(last(ASKED, ASKED))[:1]
 
 
 def test_no_steps_have_no_score() -> None:

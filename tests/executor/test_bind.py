@@ -11,7 +11,7 @@ from tests.support.scripted import Bytes, ScriptedPolicy, TableScorer
 from tts_lang.plan.graph import Plan
 from tts_runtime.engines.base import Ability, Exactness, PolicyEngine, ScorerEngine
 from tts_runtime.engines.python import PythonScorer
-from tts_runtime.engines.scorers import SimilarityScorer
+from tts_runtime.engines.scorers import ReducedScorer, SimilarityScorer
 from tts_runtime.executor import BindError, bind
 
 ORM = "scorer orm per solution from 0 to 1"
@@ -86,8 +86,10 @@ def test_a_scorer_must_score_what_is_declared(
 
 def test_together_needs_a_scorer_that_sees_a_pool() -> None:
     plan = plan_of(*SCORED, before="scorer orm together from 0 to 1")
-    assert "one candidate at a time" in refused(plan, scorers={"orm": OneByOne({})})
-    assert bind(plan, {"policy": ScriptedPolicy(["a"])}, {"orm": TableScorer({})}).exactness.exact
+    for blind in (OneByOne({}), ReducedScorer(OneByOne({}, steps=True), "last")):
+        assert "one candidate at a time" in refused(plan, scorers={"orm": blind})
+    for sees in (TableScorer({}), ReducedScorer(TableScorer({}, steps=True), "last")):
+        assert bind(plan, {"policy": ScriptedPolicy(["a"])}, {"orm": sees}).exactness.exact
 
 
 @pytest.mark.parametrize(

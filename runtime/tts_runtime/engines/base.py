@@ -442,6 +442,11 @@ class ScorerEngine(Engine):
         code.
         """
 
+    @property
+    def pools(self) -> bool:
+        """Whether it scores a pool together."""
+        return type(self).score_together is not ScorerEngine.score_together
+
     def score_together(self, requests: Sequence[ScoreRequest]) -> Future[Sequence[ScoreReply]]:
         """Scores a pool whose scores depend on each other (a scorer declared `together`)."""
         raise EngineError(

@@ -70,7 +70,22 @@ class ReducedScorer(ScorerEngine):
         return asyncio.ensure_future(self._score(replace(request, known=0)))
 
     async def _score(self, request: ScoreRequest) -> ScoreReply:
-        reply = await self.inner.score(request)
+        return self._reduced(await self.inner.score(request))
+
+    @property
+    def pools(self) -> bool:
+        """Whether the process scorer does."""
+        return self.inner.pools
+
+    def score_together(self, requests: Sequence[ScoreRequest]) -> Future[Sequence[ScoreReply]]:
+        """One score for each candidate of a pool, if the process scorer sees whole pools."""
+        return asyncio.ensure_future(self._score_together(requests))
+
+    async def _score_together(self, requests: Sequence[ScoreRequest]) -> Sequence[ScoreReply]:
+        whole = [replace(request, known=0) for request in requests]
+        return [self._reduced(reply) for reply in await self.inner.score_together(whole)]
+
+    def _reduced(self, reply: ScoreReply) -> ScoreReply:
         whole = reply.opening + sum(reply.sizes)
         return ScoreReply((self._reduce(reply.scores),), reply.tokens, sizes=(whole,))
 

@@ -238,7 +238,7 @@ def _scorers(
                 f"compares those of a pool: declare `scorer {scorer.name} together`, or bind "
                 "another scorer"
             )
-        if scorer.together and type(engine).score_together is ScorerEngine.score_together:
+        if scorer.together and not engine.pools:
             yield (
                 f"scorer `{scorer.name}` is declared together, but its engine scores one "
                 "candidate at a time: bind a scorer that sees a whole pool, or leave `together` out"
