@@ -195,21 +195,21 @@ class Cramped:
         return self._inner.extend(ids, starts, cache, **how)  # type: ignore[attr-defined]
 
 
-def cramped(engine: TransformersPolicy, rows: int) -> Decoder:
-    """The engine's decoder with 16 slots, on a machine that holds fewer rows."""
+def cramped(engine: TransformersPolicy, rows: int, slots: int = 16) -> Decoder:
+    """The engine's decoder with these slots, on a machine that holds fewer rows."""
     model = cast(Forward, Cramped(engine.model, rows))
-    return Decoder(model, engine.tokenizer, engine.binding, 16, 1000)
+    return Decoder(model, engine.tokenizer, engine.binding, slots, 1000)
 
 
-@pytest.mark.parametrize(("rows", "slots"), [(5, 4), (1, 1)])
+@pytest.mark.parametrize(("rows", "start", "slots"), [(5, 16, 4), (1, 16, 1), (2, 7, 1)])
 def test_out_of_memory_halves_the_batch_and_goes_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, rows: int, slots: int
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, rows: int, start: int, slots: int
 ) -> None:
     from tts_runtime.engines.torch.policy import TransformersPolicy
 
     engine = TransformersPolicy(str(tiny(tmp_path / "model", "llama")))
     asked = requests(engine, 10, Limits(15))
-    decoder = cramped(engine, rows)
+    decoder = cramped(engine, rows, start)
     found = answers(decoder, asked)
     assert [answer.ids for answer in found] == [answer.ids for answer in answers(engine, asked)]
     assert decoder.slots == slots

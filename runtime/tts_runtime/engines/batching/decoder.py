@@ -62,7 +62,7 @@ class Decoder(Worker[GenerateRequest, Generation]):
         self._delimiter = binding.step_delimiter.encode()
         self._vocabulary = min(len(tokenizer.pieces), model.vocabulary)
         self._waiting: list[tuple[int, int, BatchRow]] = []
-        self._queued = 0
+        self._queued = self._returned = 0
         self._cancelled_tokens = 0
         self._reader = PrefixReader(model, known_tokens, block=False)
         self._batch = Batch(model, self._vocabulary, slots)
@@ -171,11 +171,11 @@ class Decoder(Worker[GenerateRequest, Generation]):
                 self._binding.name,
                 self.slots,
             )
-        self._queued += len(rows)
+        self._returned += len(rows)
         for place, row in enumerate(rows):
-            # Before all others of their priority, in their order.
-            number = len(rows) - place + self._queued
-            heappush(self._waiting, (row.criteria.request.priority, -number, row))
+            # Before all others of their priority, those that came back earlier too, in their order.
+            number = place - self._returned
+            heappush(self._waiting, (row.criteria.request.priority, number, row))
 
     def _check(self, request: GenerateRequest) -> None:
         ids = (*request.prompt, *request.prefix)
