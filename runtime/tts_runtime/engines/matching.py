@@ -18,6 +18,8 @@ from tts_runtime.tokens import Tokenizer
 
 #: Why an expression cannot be used where the library is not there.
 ADVICE: Final = "pip install 'tts-lang[matching]'"
+#: What llguidance calls an error where no token of the vocabulary leads to a match.
+_NO_TOKEN: Final = "NoExtensionBias"
 
 
 class TokenIds(Collection[int]):
@@ -48,8 +50,7 @@ class Matcher:
         before: Ids that the call has drawn.
 
     Raises:
-        EngineError: The expression is too large to follow, or no token leads to it; from
-            `forbidden`, too.
+        EngineError: The expression is too large to follow; from `forbidden`, too.
     """
 
     def __init__(
@@ -77,14 +78,15 @@ class Matcher:
         matches = matcher.is_accepting()
         # One that matches and cannot continue has stopped, and then has no mask.
         mask = b"" if matches and matcher.is_stopped() else matcher.compute_bitmask()
-        self._check()
+        if matcher.get_error().startswith(_NO_TOKEN):
+            mask = b""
+        else:
+            self._check()
         return _forbidden(mask, self._size, self._ends if matches else frozenset())
 
     def _check(self) -> None:
         if self._matcher.is_error():
             said = self._matcher.get_error().strip().partition("\n")[0]
-            if said == "NoExtensionBias":
-                said = "none of the policy's tokens leads to it"
             raise EngineError(f"the expression `{self._pattern}` cannot be followed: {said}")
 
 

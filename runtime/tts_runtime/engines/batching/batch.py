@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import isnan
 
@@ -106,41 +107,44 @@ class Batch:
         if self._sampling is None:
             samplings = [row.criteria.request.sampling for row in rows]
             self._sampling = SamplingColumns.of(samplings, logits)
-        forbidden = {}
+        forbidden: dict[int, Collection[int]] = {}
+        errors: dict[int, EngineError] = {}  # the rows' own once memory has sufficed for all
         for number, row in enumerate(rows):
             try:
                 if banned := row.criteria.forbidden():
                     forbidden[number] = banned
             except EngineError as error:
-                row.error = error
+                errors[number] = error
         places = [
             (row.criteria.request.key, len(row.ids) - len(row.criteria.request.prompt))
             for row in rows
         ]
         seeds = library(logits).asarray(position_seeds(places), device=logits.device)
-        drawn = draws(logits, self._sampling, seeds, forbidden)
+        with np.errstate(invalid="ignore"):  # a row of which all is forbidden fails below
+            drawn = draws(logits, self._sampling, seeds, forbidden)
         tokens, logprobs = drawn.tokens, drawn.logprobs
-        if forbidden and bool((drawn.scores == -np.inf).any()):
-            for number in forbidden:
-                if drawn.scores[number] == -np.inf:
-                    rows[number].error = EngineError(NOTHING_ALLOWED)
+        nothing_left = (drawn.scores == -np.inf).tolist() if forbidden else ()
+        errors.update(
+            (number, EngineError(NOTHING_ALLOWED)) for number in forbidden if nothing_left[number]
+        )
         for number, row in enumerate(rows):
             request = row.criteria.request
-            if row.error is not None or request.first_rank is None or row.criteria.drawn:
+            if request.first_rank is None or row.criteria.drawn or number in errors:
                 continue
             numbers, bans = logits[number].tolist(), forbidden.get(number, ())
             try:
                 tokens[number] = ranked(numbers, request.first_rank, bans, request.sampling)
             except EngineError as error:
-                row.error = error
+                errors[number] = error
             else:
                 logprobs[number] = log_probabilities(logits[[number]])[0, int(tokens[number])]
         chosen = logprobs.tolist()
         names = {name for row in rows for name in row.criteria.request.statistics}
         statistics = token_statistics(log_probabilities(logits), names) if names else {}
         for number, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
-            if row.error is None and isnan(chosen[number]):
-                row.error = EngineError(NO_NUMBERS)
+            if isnan(chosen[number]):
+                errors.setdefault(number, EngineError(NO_NUMBERS))
+            row.error = errors.get(number)
             if row.error is None:
                 wanted = row.criteria.request.statistics
                 values = [statistics[name][number] for name in wanted] if wanted else ()
