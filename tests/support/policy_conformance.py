@@ -26,7 +26,7 @@ from tts_runtime.engines.base import (
     Sampling,
 )
 from tts_runtime.engines.sim.virtual import run_virtual
-from tts_runtime.sampling import STATISTICS
+from tts_runtime.sampling import NOTHING_ALLOWED, STATISTICS
 from tts_runtime.steps import NOTHING
 from tts_runtime.streams import child_key, root_key
 from tts_runtime.tokens import to_bytes
