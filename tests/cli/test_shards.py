@@ -128,9 +128,10 @@ def test_shards_of_before_are_merged(tts_run: Command) -> None:
     assert merge_command(["parts", "--out", "merged"]) == 0
 
 
-def test_shards_killed_after_their_last_answer_are_merged(tts_run: Command) -> None:
+@pytest.mark.parametrize("killed", ["shard-1-of-2", "*"])
+def test_shards_killed_after_their_last_answer_are_merged(tts_run: Command, killed: str) -> None:
     sharded(tts_run, 2)
-    for path in Path("parts").glob("*/*/summary.json"):
+    for path in Path("parts").glob(f"{killed}/*/summary.json"):
         path.unlink()
     assert merge_command(["parts", "--out", "merged"]) == 0
     assert not list(Path("merged").glob("*/summary.json"))

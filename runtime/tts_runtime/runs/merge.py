@@ -230,7 +230,7 @@ def _write_strategy(manifest: Manifest, records: Sequence[StrategyRecord], folde
         for record in records
         if (record.folder / SUMMARY).exists()
     ]
-    if not summaries:
+    if len(summaries) < len(records):  # what engines did in the others, and how exactly, is lost
         return
     first = summaries[0]
     whole = summary_of(
