@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,7 +20,6 @@ from tests.support.tiny_hf import (
 )
 from tts_runtime.engines.base import (
     EngineError,
-    Finish,
     GenerateRequest,
     Generation,
     Limits,
@@ -494,28 +492,3 @@ def test_a_chat_template_opens_conversations(tmp_path: Path) -> None:
         engine.tokenizer.encode(text)[:2]
         == tuple(map(tokenizer.token_to_id, LLAMA_TOKENS[::2]))[:2]
     )
-
-
-@pytest.mark.parametrize("matching", ["漢", "a漢"])
-def test_a_form_that_the_vocabulary_cannot_write_fails_alone(matching: str) -> None:
-    engine = BundledPolicy(bundled("policy"))
-    plain = requests(engine, 3, Limits(9))
-    impossible, possible = (
-        replace(plain[1], limits=Limits(9, matching=form)) for form in (matching, "a|a漢")
-    )
-    asked = [impossible, possible, *plain]
-
-    async def main() -> list[Generation | BaseException]:
-        try:
-            return await asyncio.gather(*map(engine.generate, asked), return_exceptions=True)
-        finally:
-            await engine.close()
-
-    error, ended, *others = asyncio.run(main())
-    assert isinstance(error, EngineError)
-    assert "no token may be drawn" in str(error)
-    assert "broke" not in str(error)
-    assert isinstance(ended, Generation)
-    assert ended.finish is Finish.END
-    expected = [answer.ids for answer in answers(BundledPolicy(bundled("policy")), plain)]
-    assert [each.ids for each in others if isinstance(each, Generation)] == expected

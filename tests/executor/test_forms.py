@@ -137,7 +137,7 @@ def test_c77_likeliest_counts_the_tokens_that_fit() -> None:
 
 
 def test_c77_what_no_token_leads_to_is_an_error_that_says_so() -> None:
-    with pytest.raises(EngineError, match="cannot be followed"):
+    with pytest.raises(EngineError, match="none of its tokens leads to what `matching`"):
         drawn("xyz")  # not in the vocabulary
 
 

@@ -247,7 +247,7 @@ def test_sampling_members_set_parameters_of_their_name_and_others_are_named() ->
             assert first["choices"] == second["choices"]
             assert first["usage"]["completion_tokens"] <= 4
             assert "ignored" not in first["tts"]
-            body = {"model": "policy", "input": "1 + 1", "max_output_tokens": 1}
+            body = {"model": "policy", "input": "1 + 1", "max_output_tokens": 1, "seed": 1}
             response = (await served.http.post("/v1/responses", json=body)).json()
             assert response["status"] == response["output"][-1]["status"] == "incomplete"
             reply = (await served.chat(temperature=0.3, stop=["x"], max_tokens=9)).json()

@@ -237,12 +237,15 @@ class PolicyConformance:
         one, other = requests_for(subject, 2, Limits(9))
 
         async def work(engine: PolicyEngine) -> list[Generation | BaseException]:
-            both = (replace(one, limits=Limits(9, matching=form)), other)
-            return await asyncio.gather(*map(engine.generate, both), return_exceptions=True)
+            forms = [replace(one, limits=Limits(9, matching=each)) for each in (form, "[a-h]ß?")]
+            requests = (*forms, other)
+            return await asyncio.gather(*map(engine.generate, requests), return_exceptions=True)
 
-        failed, beside = subject.run(work)
+        failed, ended, beside = subject.run(work)
         assert isinstance(failed, EngineError)
         assert str(failed).endswith(NOTHING_ALLOWED)
+        assert isinstance(ended, Generation)
+        assert ended.finish is Finish.END
         assert isinstance(beside, Generation)
         assert beside.ids == subject.answers([other])[other].ids
 
