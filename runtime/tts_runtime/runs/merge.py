@@ -230,7 +230,8 @@ def _write_strategy(manifest: Manifest, records: Sequence[StrategyRecord], folde
         for record in records
         if (record.folder / SUMMARY).exists()
     ]
-    if len(summaries) < len(records):  # what engines did in the others, and how exactly, is lost
+    # Parts without problems have none. What engines did in another that has none is not known.
+    if len(summaries) < sum(bool(record.answers) for record in records) or not summaries:
         return
     first = summaries[0]
     whole = summary_of(
