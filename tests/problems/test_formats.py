@@ -343,6 +343,15 @@ def test_names_that_data_sets_use(row: object, wanted: str | None, tmp_path: Pat
     assert (problem.text, problem.answer) == ("q", wanted)
 
 
+def test_a_field_is_no_name_of_a_problem(tmp_path: Path) -> None:
+    """ARC's rows without answers have one field, as MathOdyssey's have, whose name is the id."""
+    choices = [{"text": text, "label": label} for text, label in zip("xy", "AB", strict=True)]
+    arc = one({"question": {"stem": "q", "choices": choices}}, tmp_path)
+    assert arc.id != "question"
+    assert arc.text.startswith("q\n")
+    assert one({"Problem_1": {"question": "q", "answer": "4"}}, tmp_path).id == "Problem_1"
+
+
 @pytest.mark.parametrize(
     ("solution", "gold"),
     [(r"so $\boxed 2$.", "2"), (r"it is $\boxed\frac{9}{7}$", r"\frac{9}{7}")],

@@ -30,7 +30,7 @@ _OFFER = (
     r"|i(?:['’]d| would|['’]ll| will|['’]m| am) (?:be )?(?:happy|glad))"
 )
 # Whole sentences at the end: "Good luck in 2024!", "Let me know if you need 2 more". "If you want
-#: to know the sum, it is 20." is none: it offers nothing.
+# to know the sum, it is 20." is none: it offers nothing.
 _FAREWELL = re.compile(
     r"(?:^|(?<=\n)|(?<=\s\s)|(?<=[.!?)*\]$]\s))"
     r"(?:(?:(?:please )?(?:let me know|feel free)|good luck"

@@ -276,7 +276,7 @@ LAYOUTS: Final[tuple[Layout, ...]] = (
     _SocialIqa(),
     _InTwoParts(),
     _Orz(),
-    _UnderItsName(),
     _Arc(),
     _Instruction(),
+    _UnderItsName(),
 )
